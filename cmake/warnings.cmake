@@ -1,0 +1,13 @@
+# The warnings that every target of the project is built with, and its sanitizers.
+add_library(noyau_warnings INTERFACE)
+target_compile_options(noyau_warnings INTERFACE -Wall -Wextra -Wshadow -Wconversion)
+if(NOYAU_WERROR)
+  target_compile_options(noyau_warnings INTERFACE -Werror)
+endif()
+if(NOYAU_SANITIZE)
+  target_compile_options(noyau_warnings INTERFACE -fsanitize=${NOYAU_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(noyau_warnings INTERFACE -fsanitize=${NOYAU_SANITIZE})
+endif()
+if(NOYAU_PARTIAL)
+  target_link_options(noyau_warnings INTERFACE -Wl,--unresolved-symbols=ignore-all)
+endif()

@@ -1,0 +1,150 @@
+// The whole contract between Noyau and a device: memory, compiling, running lists of steps, limits.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/buffer.hpp"
+#include "jit/program.hpp"
+#include "noyau/device.hpp"
+#include "noyau/dtype.hpp"
+#include "noyau/shape.hpp"
+
+namespace noyau {
+
+/// What planning and code generation ask of a device.
+struct DeviceLimits {
+  std::int64_t compute_units = 1;
+  std::int64_t fast_memory_bytes =
+      32 * 1024;  ///< shared memory of a block; half of L1 on a CPU: what a row may take
+  std::int64_t cache_bytes = 32 << 20;  ///< the last-level cache: larger outputs are streamed
+  std::int64_t memory_bytes = 0;
+  int vector_bytes = 64;
+  int max_kernel_arguments = 1 << 20;  ///< buffers of one kernel
+  bool float64 = true;
+  bool host_memory = true;  ///< the host may read and write buffers in place
+};
+
+/// Something a device can run: made from a Program, kept by the cache.
+class Executable {
+ public:
+  virtual ~Executable();
+  /// What the disk cache stores; empty when it cannot be stored.
+  virtual std::vector<std::byte> object() const = 0;
+};
+using ExecutableRef = std::shared_ptr<const Executable>;
+
+/// A strided array as library routines see it. Strides in elements; extents of 1 may have any
+/// stride.
+struct TensorView {
+  DType dtype = float32;
+  Shape shape;
+  Shape strides;
+};
+
+/// What a library routine is asked to do. Zero extents never reach a routine.
+struct LibraryCall {
+  enum class Kind : std::uint8_t {
+    matmul,  ///< inputs a[..., m, k], b[..., k, n] with equal batch axes (stride 0 broadcasts);
+             ///< output [..., m, n]
+    convolution,  ///< inputs x[n, c, h, w], weights[o, c / groups, kh, kw][, bias[o]]; output [n,
+                  ///< o, oh, ow]
+    convolution_input_gradient,  ///< inputs dy[n, o, oh, ow], weights; output dx[n, c, h, w]
+    convolution_weight_gradient  ///< inputs x, dy; output dweights
+  };
+  Kind kind = Kind::matmul;
+  std::vector<TensorView> inputs;
+  TensorView output;
+  std::int64_t stride[2] = {1, 1}, padding_low[2] = {0, 0}, padding_high[2] = {0, 0},
+               dilation[2] = {1, 1}, groups = 1;
+  bool bias = false;  ///< the last input is one value for each output channel, added
+  bool relu = false;  ///< max(result, 0) at the end
+};
+
+/// A library call made ready: primitives created, weights not yet packed. Thread-compatible; run by
+/// one queue.
+class PreparedCall {
+ public:
+  virtual ~PreparedCall();
+  virtual std::int64_t workspace_bytes() const { return 0; }
+  /// Runs on the device's queue. Pointers as in LibraryCall::inputs, output, workspace.
+  virtual void run(std::span<const void* const> inputs, void* output, void* workspace) = 0;
+};
+
+/// One routine of a vendor library: a candidate of the planner. One routine a file: check, choose,
+/// set, launch.
+class LibraryRoutine {
+ public:
+  virtual ~LibraryRoutine();
+  virtual std::string_view name() const = 0;  ///< "onednn.convolution"
+  /// True when this routine does exactly that call, in those layouts.
+  virtual bool accepts(const LibraryCall& call) const = 0;
+  /// True when this routine wants images channels-last (strides of NHWC) for this call.
+  virtual bool prefers_channels_last(const LibraryCall& call) const {
+    (void)call;
+    return false;
+  }
+  virtual std::unique_ptr<PreparedCall> prepare(const LibraryCall& call) const = 0;
+};
+
+/// One step of a plan, resolved: what the device runs.
+struct LaunchStep {
+  enum class Kind : std::uint8_t { kernel, library, copy, fill };
+  Kind kind = Kind::kernel;
+  const Executable* executable = nullptr;
+  PreparedCall* call = nullptr;
+  std::int64_t extent[3] = {1, 1, 1};  ///< items or blocks, as the Program's domain says
+  std::vector<std::byte*>
+      pointers;  ///< kernel: its buffers; library: inputs..., output, workspace; copy: from, to
+  std::vector<std::uint64_t> parameters;  ///< each scalar's bits
+  std::int64_t bytes = 0;                 ///< copy, fill; kernel: bytes read and written, for logs
+  std::string_view name;
+};
+
+/// A list of steps with what keeps its memory alive. Steps run in order.
+struct Submission {
+  std::vector<LaunchStep> steps;
+  std::vector<BufferRef> keep_alive;
+  std::vector<ExecutableRef> executables;
+  std::vector<std::shared_ptr<PreparedCall>> calls;
+};
+
+/// A device. Implementations: backends/*/device. Every method may be called from any thread.
+class DeviceBackend {
+ public:
+  virtual ~DeviceBackend();
+  virtual std::string name() const = 0;  ///< "cpu:0"
+  virtual std::string description() const = 0;
+  virtual bool can_run() const = 0;
+  virtual const DeviceLimits& limits() const = 0;
+
+  /// Uninitialised memory from the device itself, aligned to 64 bytes; the pool (core/memory) is in
+  /// front of it. Returns nullptr when there is none left.
+  virtual std::byte* allocate(std::size_t bytes) = 0;
+  virtual void release(std::byte* pointer, std::size_t bytes) = 0;
+
+  /// Everything that decides this device's code besides the Program: part of every cache key.
+  virtual std::string code_identity() const = 0;
+  /// Compiles. CompileError carries the log and the numbered source.
+  virtual ExecutableRef compile(const jit::Program& program) = 0;
+  /// From Executable::object(); nullptr when it is damaged or of another machine.
+  virtual ExecutableRef load(std::span<const std::byte> object, const jit::Program& program) = 0;
+  /// The code of a program, for explain() and NOYAU_DEBUG.
+  virtual std::string code(const jit::Program& program) = 0;
+
+  /// Queues the steps after everything queued before; returns its ticket. Small work may run at
+  /// once.
+  virtual std::uint64_t submit(Submission submission) = 0;
+  /// True when everything up to `ticket` has run.
+  virtual bool done(std::uint64_t ticket) const = 0;
+  /// Waits for it; throws what failed there, once for each ticket that failed.
+  virtual void wait(std::uint64_t ticket) = 0;
+  virtual void synchronize() = 0;
+};
+
+}  // namespace noyau

@@ -1,0 +1,27 @@
+// The plain interpreter of Programs: the oracle that every backend agrees with, bit by bit.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "jit/program.hpp"
+
+namespace noyau::jit {
+
+/// A buffer argument of an interpreted launch.
+struct InterpreterBuffer {
+  void* data = nullptr;
+  std::int64_t elements = 0;
+};
+
+/// Runs every thread of the launch, scalar by scalar; threads of a block advance to each barrier,
+/// shuffle or vote together. `parameters` holds each parameter's bits in 8 bytes. Throws
+/// LaunchError on an access out of bounds, a divergent barrier, a read of shared or private memory
+/// never written, or more than `step_limit` instructions (0: no limit); each names the instruction
+/// and the thread. Returns the fault word: 0, or the code of the first fault.
+std::int64_t interpret(const Program& program, std::span<const std::int64_t, 3> extent,
+                       std::span<const InterpreterBuffer> buffers,
+                       std::span<const std::uint64_t> parameters, std::int64_t step_limit = 0);
+
+}  // namespace noyau::jit
