@@ -1,0 +1,12 @@
+# Which build this is: a hash of the headers that modules share with the library, and the compiler.
+file(GLOB contract CONFIGURE_DEPENDS core/*.hpp jit/program.hpp include/noyau/*.hpp)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${contract})
+set(all "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} ${CMAKE_BUILD_TYPE} ${NOYAU_SANITIZE}")
+foreach(header ${contract})
+  file(SHA256 ${header} hash)
+  string(APPEND all ${hash})
+endforeach()
+string(SHA256 hash "${all}")
+string(SUBSTRING ${hash} 0 16 hash)
+set(NOYAU_BUILD_ID "${PROJECT_VERSION}-${hash}")
+configure_file(cmake/noyau_build_id.hpp.in ${PROJECT_BINARY_DIR}/generated/noyau_build_id.hpp @ONLY)

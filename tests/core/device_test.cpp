@@ -1,0 +1,95 @@
+// Devices: the registry of modules, finding by name, the default device and its scopes.
+// SPDX-License-Identifier: Apache-2.0
+#include "noyau/device.hpp"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "core/device.hpp"
+#include "core/module.hpp"
+#include "noyau/error.hpp"
+
+namespace noyau {
+namespace {
+
+std::string message_of_missing(const std::string& name) {
+  try {
+    device(name);
+  } catch (const DeviceError& error) {
+    return error.what();
+  }
+  return {};
+}
+
+TEST(Device, EveryModuleIsReportedInOrder) {
+  std::vector<std::string> names;
+  for (const ModuleReport& report : module_reports()) {
+    names.push_back(report.name);
+    EXPECT_FALSE(report.lines.empty()) << report.name;  // a path, or the loader's words
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"llvm", "onednn", "null"}));
+}
+
+TEST(Device, MissingDeviceSaysWhatWasFoundAndWhyNotTheRest) {
+  const std::string message = message_of_missing("cuda:97");
+  EXPECT_NE(message.find("cuda:97"), std::string::npos) << message;
+  EXPECT_NE(message.find("null:0"), std::string::npos) << message;
+  for (const ModuleReport& report : module_reports()) {
+    if (!report.loaded) {
+      EXPECT_NE(message.find(report.lines.front()), std::string::npos) << message;
+    }
+  }
+}
+
+TEST(Device, ThoseThatRunComeFirst) {
+  bool all_running = true;
+  for (const Device& found : devices()) {
+    EXPECT_TRUE(all_running || !found.can_run()) << found.name();
+    all_running = found.can_run();
+  }
+}
+
+TEST(Device, ScopeIsOfThisThreadAndNests) {
+  const Device null_device = device("null:0");
+  const Device before = default_device();
+  EXPECT_TRUE(before.can_run());
+  {
+    DeviceScope scope(null_device);
+    EXPECT_EQ(default_device(), null_device);
+    std::thread([&] { EXPECT_EQ(default_device(), before); }).join();
+    {
+      DeviceScope inner(before);
+      EXPECT_EQ(default_device(), before);
+    }
+    EXPECT_EQ(default_device(), null_device);
+  }
+  EXPECT_EQ(default_device(), before);
+  EXPECT_THROW(DeviceScope{Device{}}, DeviceError);
+}
+
+TEST(Device, NullPlansAndNeverRuns) {
+  const Device null_device = device("null:0");
+  EXPECT_FALSE(null_device.can_run());
+  try {
+    null_device.backend().submit({});
+    FAIL() << "submit did not throw";
+  } catch (const DeviceError& error) {
+    EXPECT_NE(std::string(error.what()).find("plan and never run"), std::string::npos);
+  }
+}
+
+TEST(Device, DoctorNamesEveryModuleAndDevice) {
+  const std::string report = doctor_report();
+  for (const ModuleReport& module : module_reports()) {
+    EXPECT_NE(report.find(module.name), std::string::npos);
+    for (const std::string& line : module.lines) EXPECT_NE(report.find(line), std::string::npos);
+  }
+  for (const Device& found : devices()) {
+    EXPECT_NE(report.find(found.name()), std::string::npos);
+    EXPECT_NE(report.find(found.description()), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace noyau
