@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "noyau/dtype.hpp"
+
 namespace noyau {
 
 inline constexpr int max_rank = 8;
@@ -62,6 +64,9 @@ class Shape {
 /// "(2, 3)", "(5,)", "()", as NumPy prints a shape.
 std::string to_string(const Shape& shape);
 std::ostream& operator<<(std::ostream& out, const Shape& shape);
+
+/// The bytes of a dense array; ShapeError when they pass 2^63 - 1.
+std::int64_t byte_size(const Shape& shape, DType dtype);
 
 /// The shape that a and b broadcast to, by NumPy's rule; ShapeError naming `operation`, both shapes
 /// and the axis.
