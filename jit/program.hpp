@@ -18,6 +18,14 @@
 //     yield w         yield a', b'
 //   r = result %if, 0
 //
+// Every part is closed by its yield, with no operands where nothing is yielded; an `if` that yields
+// nothing may lack its else. loop_param and func_param follow their opening at once, in order, and
+// hold their number in `immediate`. `result` (of an if with values, or of a call) holds its number
+// there and the if or call as its operand. Funcs come before the entry and are called by the index
+// of their instruction (a call's `immediate`), so recursion cannot be written; a func sees no
+// values but its own. An atomic holds its MemoryOrder in `flags`; an atomic load has no value
+// operand and an atomic store makes no value.
+//
 // Every operation is total, and means the same on every backend:
 //   integers wrap; x / 0 = 0 and x % 0 = 0; INT_MIN / -1 = INT_MIN and INT_MIN % -1 = 0 (division
 //   truncates); a shift by n >= width gives 0, or the sign for a signed shr; a negative n counts as
@@ -28,6 +36,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -86,7 +95,7 @@ enum class Opcode : std::uint8_t {
   fence,    ///< orders memory for the whole device
   shuffle,  ///< (value, int64 lane or mask); `shuffle_mode`; within a gang of 32 threads (thread
             ///< index / 32)
-  vote,     ///< (bool); `vote_mode`: any, all
+  vote,     ///< (bool); `vote_mode`: any, all; of the gang, as shuffle
   fault,    ///< (bool condition, int64 detail); when true the plan's error word gets `immediate` as
             ///< its code
   print,    ///< (values...); `immediate` numbers a format string of the program
@@ -105,6 +114,16 @@ enum class Opcode : std::uint8_t {
 };
 inline constexpr int opcode_count = static_cast<int>(Opcode::return_) + 1;
 std::string_view name(Opcode op);
+/// How many operands `op` takes, or -1 where that depends on the instruction.
+int operand_count_of(Opcode op);
+/// True for the instructions that compute a value from their operands alone: same operands (and
+/// immediate, type), same bits. Leaves are pure too; loads are not.
+bool is_pure(Opcode op);
+/// True when the result and all operands have one type: add ... shift_right.
+constexpr bool is_arithmetic(Opcode op) { return op >= Opcode::add && op <= Opcode::shift_right; }
+constexpr bool is_comparison(Opcode op) {
+  return op >= Opcode::equal && op <= Opcode::greater_equal;
+}
 
 enum class AtomicOp : std::uint8_t {
   add,
@@ -125,6 +144,11 @@ enum class ShuffleMode : std::uint8_t {
   up
 };  ///< out of the gang: the lane's own value
 enum class VoteMode : std::uint8_t { any, all };
+enum class MemoryOrder : std::uint8_t { relaxed, acquire, release, acquire_release };
+std::string_view name(AtomicOp op);
+std::string_view name(ShuffleMode mode);
+std::string_view name(VoteMode mode);
+std::string_view name(MemoryOrder order);
 
 using Value = std::int32_t;  ///< the index of the instruction that makes it
 inline constexpr Value no_value = -1;
@@ -133,8 +157,8 @@ inline constexpr Value no_value = -1;
 struct Instruction {
   Opcode op = Opcode::constant;
   DType type = bool_;  ///< of its value; of the stored value for store; ignored where there is none
-  std::uint8_t mode = 0;  ///< AtomicOp, ShuffleMode or VoteMode
-  std::uint8_t flags = 0;
+  std::uint8_t mode = 0;      ///< AtomicOp, ShuffleMode or VoteMode
+  std::uint8_t flags = 0;     ///< MemoryOrder of an atomic
   std::int32_t operands = 0;  ///< the first of its operands in Program::operands
   std::int32_t operand_count = 0;
   std::int32_t end =
@@ -159,11 +183,13 @@ struct MemoryObject {
   std::int64_t elements = 0;  ///< of shared and private objects, when size_parameter < 0
   std::int32_t size_parameter = -1;  ///< the parameter that holds the number of elements
   std::string name;
+  bool operator==(const MemoryObject&) const = default;
 };
 
 struct Parameter {
   DType dtype = int64;
   std::string name;
+  bool operator==(const Parameter&) const = default;
 };
 
 /// How a launch spreads a Program.
@@ -192,6 +218,8 @@ struct Program {
   /// The func of that name, or no_value. Function names live in `function_names`, numbered by
   /// Instruction::immediate.
   Value find_function(std::string_view function_name) const;
+  /// The first instruction of the entry: past the last func.
+  Value entry() const;
   std::vector<std::string> function_names;
 };
 
@@ -227,16 +255,19 @@ class KernelBuilder {
   Value bitcast(Value a, DType type);
   Value load(int memory, Value offset);
   void store(int memory, Value offset, Value value);
-  Value atomic(AtomicOp op, int memory, Value offset, Value value, Value expected = no_value);
+  /// `value` is no_value for a load, `expected` belongs to compare_exchange.
+  Value atomic(AtomicOp op, int memory, Value offset, Value value, Value expected = no_value,
+               MemoryOrder order = MemoryOrder::relaxed);
   void barrier();
   void fence();
   Value shuffle(ShuffleMode mode, Value value, Value lane);
   Value vote(VoteMode mode, Value condition);
   void fault(Value condition, std::int64_t code, Value detail);
+  int format(std::string text);  ///< the number of a new format string, for print
   void print(int format, std::span<const Value> values);
 
   /// if: begin_if(c); ... [begin_else(then_values); ...] end_if(values) -> one result for each
-  /// value.
+  /// value. An if without else has no values.
   void begin_if(Value condition);
   void begin_else(std::span<const Value> then_values = {});
   std::vector<Value> end_if(std::span<const Value> values = {});
@@ -253,7 +284,9 @@ class KernelBuilder {
   Value end_function(std::span<const Value> results);
   std::vector<Value> call(Value function, std::span<const Value> arguments);
 
-  /// Copies the body of `function` of `source` here, calls inside it included; returns its results.
+  /// Copies the body of `function` of `source` here, with what it calls, and returns its results.
+  /// Loads, stores, parameters and prints are allowed only when `source` is the program being
+  /// built: their numbers mean nothing in another. Copies take the current place.
   std::vector<Value> inline_function(const Program& source, Value function,
                                      std::span<const Value> arguments);
 
@@ -264,13 +297,25 @@ class KernelBuilder {
   Program finish();
 
  private:
+  struct Inlining;
   Value emit(Opcode op, DType type, std::span<const Value> operands, std::int64_t immediate = 0,
-             std::uint8_t mode = 0);
+             std::uint8_t mode = 0, std::uint8_t flags = 0);
+  Value emit(Opcode op, DType type, std::initializer_list<Value> operands,
+             std::int64_t immediate = 0, std::uint8_t mode = 0, std::uint8_t flags = 0);
+  void check_type(Opcode op, Value v, DType expected) const;
+  const MemoryObject& memory_object(Opcode op, int number) const;
+  int add_memory(MemoryObject object);
+  void close(Value region) { program_.instructions[static_cast<std::size_t>(region)].end = size(); }
+  Value size() const { return program_.size(); }
+  void copy_instruction(const Program& source, Inlining& frame, Value from);
   struct Open {  ///< an unfinished region
-    Value instruction, otherwise;
-    std::vector<Value> parameters;
-    std::vector<DType> types;
+    Opcode op;   ///< if_, loop or func
+    Value instruction;
+    Value otherwise = no_value;  ///< the else_ of an if
+    bool tested = false;         ///< a loop that has its while
+    std::vector<DType> types{};  ///< of the values that its yields must give
   };
+  Open& innermost(Opcode op, const char* called);
   Program program_;
   std::vector<Open> open_;
   std::int32_t place_ = 0;
@@ -279,17 +324,20 @@ class KernelBuilder {
 /// The text form; parse(print(p)) == p.
 std::string print(const Program& program);
 Program parse_program(std::string_view text);  ///< CompileError with line and column
+/// One instruction as the text form shows it, for messages: "%7: float32 = add %5, %6".
+std::string print_instruction(const Program& program, Value instruction);
+/// Equal instruction by instruction, operands by value (not where they are stored), names included.
 bool operator==(const Program& a, const Program& b);
-bool operator==(const Instruction& a, const Instruction& b);
 
 /// Checks what every pass must keep: operands defined and in scope, types, regions closed.
 /// InternalError says which instruction and why.
 void verify(const Program& program);
 
-/// True when no instruction is a region, an atomic, a shuffle or a barrier: straight-line code.
+/// True when no instruction is a region, a call, an atomic, a shuffle, a vote, a fence or a
+/// barrier: straight-line code.
 bool is_straight(const Program& program);
 
-/// A 128-bit hash of everything that decides the generated code (not of names of values).
+/// A 128-bit hash of everything that decides the generated code: not of names, nor of places.
 struct Hash128 {
   std::uint64_t low = 0, high = 0;
   bool operator==(const Hash128&) const = default;
