@@ -1,0 +1,216 @@
+// The graph: immutable nodes behind reference-counted handles, and the only way to make one.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include "core/buffer.hpp"
+#include "noyau/array.hpp"
+#include "noyau/device.hpp"
+#include "noyau/dtype.hpp"
+#include "noyau/shape.hpp"
+
+namespace noyau {
+
+/// What a node computes. The operations of one kind differ by `code` and attributes.
+enum class NodeKind : std::uint8_t {
+  data,         ///< values that are there: no inputs, storage set
+  constant,     ///< one scalar for every element (Scalar attribute)
+  iota,         ///< start + step * (index along an axis) (IotaAttributes)
+  elementwise,  ///< code: ElementwiseOp; inputs of this node's shape (or scalars' views by
+                ///< broadcast)
+  cast,         ///< to this node's dtype
+  view,         ///< another arrangement of its input's elements (ViewAttributes)
+  reduce,       ///< code: ReduceOp over AxesAttributes
+  arg_reduce,   ///< code: ReduceOp maximum or minimum; int64 index of the first along the axes
+                ///< (row-major)
+  roll,         ///< RollAttributes: an index map whose offsets are slots
+  pad,          ///< PadAttributes
+  concatenate,  ///< AxesAttributes: {axis}; two or more inputs
+  set,          ///< inputs x, value: x with the strided region of ViewAttributes replaced
+  random,       ///< RandomAttributes; 64-bit counter = element number
+  matmul,       ///< a[..., m, k] b[..., k, n], equal batch axes
+  convolution,  ///< x, weights; WindowAttributes
+  convolution_input_gradient,   ///< dy, weights
+  convolution_weight_gradient,  ///< x, dy
+  max_pool,  ///< outputs: values, int64 index in the input's h * w plane (first maximum, row-major)
+  max_pool_gradient,  ///< dy, indices -> dx: each dy is added where its maximum was
+  max_pool_gather,    ///< x, indices: the elements of x that the indices name
+  avg_pool,  ///< zero padding counts in the divisor only inside the padded input (as PyTorch's
+             ///< count_include_pad)
+  avg_pool_gradient,  ///< dy
+  watch,              ///< the input of an open gradient frame; the identity
+  stop_gradient,      ///< the identity, with no gradient
+  custom_gradient,  ///< the identity, with the user's backward function (CustomGradientAttributes)
+  transfer          ///< a copy on another device
+};
+constexpr int node_kind_count = static_cast<int>(NodeKind::transfer) + 1;
+
+/// How a reduction combines. sum of integers is 64-bit; mean, var, any, all are built from these.
+enum class ReduceOp : std::uint8_t { sum, product, minimum, maximum, any, all };
+
+struct IotaAttributes {
+  Scalar start, step;  ///< of the node's dtype
+  int axis = 0;
+  std::optional<Scalar> last;  ///< the exact value of the last element (linspace)
+};
+
+/// A view: element (i0, i1, ...) is element offset + sum of i_k * strides[k] of `base` in its
+/// row-major order. `base` is never a view itself; the node's input is the array the user viewed,
+/// which gradients need.
+struct ViewAttributes {
+  enum class Kind : std::uint8_t { reshape, permute, slice, broadcast } kind = Kind::reshape;
+  std::vector<std::int64_t> axes;           ///< permute: the input's axis for each axis
+  std::vector<std::int64_t> starts, steps;  ///< slice, and set: for each axis of the input
+  std::int64_t offset = 0;                  ///< in `base`; for set, in the input
+  Shape strides;
+};
+struct AxesAttributes {
+  std::vector<int> axes;  ///< sorted, non-negative
+  bool keepdims = false;
+};
+struct RollAttributes {
+  std::vector<std::int64_t> shifts;  ///< for each axis, in [0, extent)
+};
+enum class PadMode : std::uint8_t { constant, edge, reflect };
+struct PadAttributes {
+  PadMode mode = PadMode::constant;
+  std::vector<std::int64_t> low, high;
+  Scalar value;
+};
+struct WindowAttributes {  ///< [0] is height, [1] width
+  std::int64_t window[2] = {1, 1}, stride[2] = {1, 1}, low[2] = {0, 0}, high[2] = {0, 0},
+               dilation[2] = {1, 1};
+  std::int64_t groups = 1;
+};
+enum class Distribution : std::uint8_t { bits32, bits64, uniform, normal, integers };
+struct RandomAttributes {
+  Distribution distribution = Distribution::uniform;
+  std::uint64_t seed = 0, call = 0;  ///< slots: value = f(seed, call, element)
+  Scalar low, high;                  ///< uniform, integers
+};
+struct CustomGradientAttributes;  ///< ops/gradient
+
+using Attributes = std::variant<std::monostate, Scalar, IotaAttributes, ViewAttributes,
+                                AxesAttributes, RollAttributes, PadAttributes, WindowAttributes,
+                                RandomAttributes, std::shared_ptr<const CustomGradientAttributes>>;
+
+/// A counted reference from one node to an output of another.
+class NodeRef {
+ public:
+  NodeRef() = default;
+  NodeRef(Node* node, int output);
+  explicit NodeRef(const Array& array) : NodeRef(array.node(), array.output()) {}
+  NodeRef(const NodeRef& other) : NodeRef(other.node_, other.output_) {}
+  NodeRef(NodeRef&& other) noexcept
+      : node_(std::exchange(other.node_, nullptr)), output_(other.output_) {}
+  NodeRef& operator=(NodeRef other) noexcept {
+    std::swap(node_, other.node_);
+    std::swap(output_, other.output_);
+    return *this;
+  }
+  ~NodeRef();
+  Node* node() const { return node_; }
+  Node* operator->() const { return node_; }
+  int output() const { return output_; }
+  Array array() const;
+  /// Gives up the reference without destroying what it held: the caller does. For iterative
+  /// destruction.
+  Node* release() { return std::exchange(node_, nullptr); }
+
+ private:
+  Node* node_ = nullptr;
+  int output_ = 0;
+};
+
+/// Where the values of one output are: dense, row-major, `offset` bytes into the buffer.
+struct Storage {
+  BufferRef buffer;
+  std::int64_t offset = 0;
+};
+
+enum class NodeStatus : std::uint8_t { pending, evaluated, failed };
+
+/// One operation of the graph. Everything but the last group is fixed when it is made.
+struct Node {
+  // what
+  NodeKind kind = NodeKind::data;
+  std::uint8_t code = 0;  ///< ElementwiseOp or ReduceOp
+  std::uint8_t output_count = 1;
+  DType dtype = float32;  ///< of output 0; output 1 of max_pool is int64
+  Shape shape;            ///< of every output
+  Device device;
+  std::vector<NodeRef> inputs;
+  Attributes attributes;
+  NodeRef base;                ///< views: what `offset` and `strides` refer to
+  std::uint64_t number = 0;    ///< creation order; inputs have smaller numbers
+  std::uint64_t frame = 0;     ///< the innermost open gradient frame it depends on; 0: none
+  const char* file = nullptr;  ///< the caller's line; never part of a node's identity
+  int line = 0;
+
+  // who holds it
+  std::atomic<std::uint32_t> references{0};  ///< handles, inputs, bases, frames together
+  std::atomic<std::uint32_t> handles{0};     ///< Arrays alone
+
+  // what has become of it (written under the eval mutex, status last)
+  std::atomic<NodeStatus> status{NodeStatus::pending};
+  std::uint8_t evals_unstored = 0;  ///< evals that computed it without storing it
+  std::uint64_t group = 0;          ///< results of one value_and_grad share a number; 0: none
+  std::vector<Storage> storage;     ///< one for each output once evaluated
+  std::exception_ptr failure;       ///< when failed
+
+  bool is_evaluated() const {
+    return status.load(std::memory_order_acquire) == NodeStatus::evaluated;
+  }
+  DType dtype_of(int output) const { return output == 0 ? dtype : DType::int64; }
+};
+
+/// Everything make_node needs; unset fields take their defaults.
+struct NodeSpec {
+  NodeKind kind;
+  std::uint8_t code = 0;
+  DType dtype;
+  Shape shape;
+  std::span<const Array> inputs;
+  Attributes attributes = {};
+  Device device = {};  ///< default: the inputs' device, or the default device
+  int output_count = 1;
+  const char* file = nullptr;
+  int line = 0;
+};
+
+/// The only way to make a node. DeviceError when inputs live on two devices. Does not broadcast or
+/// convert: the operations in ops/ do, and the inputs of an elementwise node have its shape.
+Array make_node(const NodeSpec& spec);
+/// An evaluated node over `storage`.
+Array make_data(DType dtype, const Shape& shape, Device device, Storage storage);
+/// A view of `input`, composed with the view that input may be: its base is input's base.
+/// The caller has computed offset and strides relative to `input`'s own elements in row-major order
+/// when input is not a view, else by rebasing with view_of(input).
+Array make_view(const Array& input, const Shape& shape, ViewAttributes attributes, const char* file,
+                int line);
+
+/// How an array refers to its base: identity (base = itself, dense strides) unless it is a view
+/// that is not evaluated.
+struct ViewOf {
+  Node* base;
+  int output;
+  std::int64_t offset;
+  Shape strides;
+};
+ViewOf view_of(const Array& array);
+
+/// Drops the inputs of an evaluated node (iteratively).
+void release_inputs(Node& node);
+
+std::string_view name(NodeKind kind);
+
+/// Open gradient frames of this thread (ops/gradient).
+std::uint64_t innermost_open_frame(std::uint64_t frame);
+
+}  // namespace noyau
