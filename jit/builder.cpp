@@ -434,6 +434,9 @@ Program KernelBuilder::finish() {
                                     program_.name, jit::name(open_.back().op),
                                     open_.back().instruction));
   }
+#ifndef NDEBUG
+  verify(program_);
+#endif
   return std::move(program_);
 }
 
