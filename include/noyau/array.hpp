@@ -122,14 +122,14 @@ inline constexpr struct NewAxis {
 
 /// One subscript.
 struct Index {
-  enum class Kind : std::uint8_t { number, slice, newaxis, array } kind;
+  enum class Kind : std::uint8_t { number, slice, new_axis, array } kind;
   std::int64_t number = 0;
   Slice range;
   Array array;
   template <std::integral T>
   Index(T value) : kind(Kind::number), number(static_cast<std::int64_t>(value)) {}  // NOLINT
   Index(Slice value) : kind(Kind::slice), range(value) {}                           // NOLINT
-  Index(NewAxis) : kind(Kind::newaxis) {}                                           // NOLINT
+  Index(NewAxis) : kind(Kind::new_axis) {}                                           // NOLINT
   Index(const Array& value) : kind(Kind::array), array(value) {}                    // NOLINT
 };
 
