@@ -9,14 +9,17 @@
 
 namespace noyau::memory {
 
-/// A buffer of at least `bytes` on `device` (0 is allowed). Fault point "pool.allocate". When the
-/// device has no memory, or the cap $NOYAU_MEMORY_LIMIT is passed, the pool trims itself and tries
-/// once more, then throws OutOfMemory naming the bytes asked, in use and pooled. Memory comes back
+/// A buffer of at least `bytes` on `device` (0 is allowed, and gives an address). When the device
+/// has no memory, or the cap $NOYAU_MEMORY_LIMIT is passed, the pool waits for the device, trims
+/// itself and tries once more, then throws OutOfMemory naming the bytes asked, in use and pooled.
+/// The fault point "pool.allocate" is passed at each try: failing once makes it trim and succeed,
+/// failing from then on throws. Memory comes back
 /// uninitialised and is reused without waiting: a device runs in order.
 BufferRef allocate(DeviceBackend& device, std::size_t bytes);
 
-/// Wraps somebody else's memory; `deleter` runs when the last array that uses it is gone and the
-/// device is done with it.
+/// Wraps somebody else's memory; `deleter` (may be empty) runs when the last array that uses it is
+/// gone and the device is done with it, perhaps on another thread. When this throws, it does not
+/// run.
 BufferRef from_external(DeviceBackend& device, void* data, std::size_t bytes,
                         std::function<void()> deleter);
 
@@ -28,7 +31,9 @@ struct Statistics {
 };
 Statistics statistics(const DeviceBackend& device);
 void reset_peak(const DeviceBackend& device);
-/// Gives pooled memory back to the device.
+/// Gives pooled memory back to the device, once the device has run what was submitted before.
 void trim(DeviceBackend& device);
+/// For a device that goes away, after its last buffer: gives its memory back and forgets it.
+void forget(DeviceBackend& device);
 
 }  // namespace noyau::memory
