@@ -4,8 +4,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -46,8 +50,9 @@ enum class NodeKind : std::uint8_t {
   avg_pool_gradient,  ///< dy
   watch,              ///< the input of an open gradient frame; the identity
   stop_gradient,      ///< the identity, with no gradient
-  custom_gradient,  ///< the identity, with the user's backward function (CustomGradientAttributes)
-  transfer          ///< a copy on another device
+  custom_gradient,    ///< the identity of its first input, with the user's backward function
+                      ///< (CustomGradientAttributes), which gets the others
+  transfer            ///< a copy on another device
 };
 constexpr int node_kind_count = static_cast<int>(NodeKind::transfer) + 1;
 
@@ -156,6 +161,8 @@ struct Node {
   // who holds it
   std::atomic<std::uint32_t> references{0};  ///< handles, inputs, bases, frames together
   std::atomic<std::uint32_t> handles{0};     ///< Arrays alone
+  Node* next_dead = nullptr;                 ///< the list of nodes being destroyed
+  std::atomic_flag base_guard;               ///< held while `base` of a view is read or dropped
 
   // what has become of it (written under the eval mutex, status last)
   std::atomic<NodeStatus> status{NodeStatus::pending};
@@ -172,11 +179,11 @@ struct Node {
 
 /// Everything make_node needs; unset fields take their defaults.
 struct NodeSpec {
-  NodeKind kind;
+  NodeKind kind = NodeKind::data;
   std::uint8_t code = 0;
-  DType dtype;
-  Shape shape;
-  std::span<const Array> inputs;
+  DType dtype = float32;
+  Shape shape = {};
+  std::span<const Array> inputs = {};
   Attributes attributes = {};
   Device device = {};  ///< default: the inputs' device, or the default device
   int output_count = 1;
@@ -189,12 +196,6 @@ struct NodeSpec {
 Array make_node(const NodeSpec& spec);
 /// An evaluated node over `storage`.
 Array make_data(DType dtype, const Shape& shape, Device device, Storage storage);
-/// A view of `input`, composed with the view that input may be: its base is input's base.
-/// The caller has computed offset and strides relative to `input`'s own elements in row-major order
-/// when input is not a view, else by rebasing with view_of(input).
-Array make_view(const Array& input, const Shape& shape, ViewAttributes attributes, const char* file,
-                int line);
-
 /// How an array refers to its base: identity (base = itself, dense strides) unless it is a view
 /// that is not evaluated.
 struct ViewOf {
@@ -202,15 +203,36 @@ struct ViewOf {
   int output;
   std::int64_t offset;
   Shape strides;
+  NodeRef hold;  ///< keeps the base alive although the view may be evaluated meanwhile
 };
 ViewOf view_of(const Array& array);
 
-/// Drops the inputs of an evaluated node (iteratively).
+/// A view of `input`, whose base is of.base; the caller has composed offset and strides with those
+/// of `of` = view_of(input). A view of a constant is a constant.
+Array make_view(const Array& input, const ViewOf& of, const Shape& shape, ViewAttributes attributes,
+                const char* file, int line);
+
+/// Drops the inputs (and the base) of an evaluated node, iteratively; while a gradient frame that
+/// it depends on is open, when that closes.
 void release_inputs(Node& node);
+
+/// The same at once, whatever is open.
+void drop_inputs(Node& node);
+
+/// The inputs that evaluation reads: all of them, but the first alone of a custom_gradient, whose
+/// others serve its backward function.
+std::span<const NodeRef> value_inputs(const Node& node);
 
 std::string_view name(NodeKind kind);
 
-/// Open gradient frames of this thread (ops/gradient).
+/// What messages call an operation: the ElementwiseOp's or ReduceOp's name, else the kind's.
+std::string_view operation_name(NodeKind kind, std::uint8_t code);
+
+/// The innermost gradient frame that is open and that a node with an input of `frame` depends on; 0
+/// for none.
 std::uint64_t innermost_open_frame(std::uint64_t frame);
+/// Whether a gradient frame that the node depends on is open, in whatever thread: it then keeps its
+/// inputs.
+bool is_watched(const Node& node);
 
 }  // namespace noyau
