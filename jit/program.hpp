@@ -31,8 +31,9 @@
 //   truncates); a shift by n >= width gives 0, or the sign for a signed shr; a negative n counts as
 //   >= width; float to integer truncates and saturates, NaN gives 0; to bool is x != 0; min and max
 //   return NaN when an operand is NaN, and order -0 below +0; rint is half to even;
-//   + - * / sqrt fma are IEEE 754, never contracted, denormals kept; eq, lt ... are false on NaN,
-//   ne is true.
+//   + - * / sqrt fma are IEEE 754, never contracted, denormals kept; x % y of floats is C's fmod;
+//   absolute(INT_MIN) = INT_MIN; eq, lt ... are false on NaN, ne is true; which NaN is made is
+//   open.
 #pragma once
 
 #include <cstdint>
