@@ -15,12 +15,27 @@ struct Precedence {
   std::string_view op;
   int level;
 };
-constexpr std::array<Precedence, 18> precedences = {
-    {{"||", 1}, {"&&", 2}, {"|", 3},  {"^", 4},  {"&", 5},  {"==", 6}, {"!=", 6}, {"<", 7}, {">", 7},
-     {"<=", 7}, {">=", 7}, {"<<", 8}, {">>", 8}, {"+", 9},  {"-", 9},  {"*", 10}, {"/", 10}, {"%", 10}}};
+constexpr std::array<Precedence, 18> precedences = {{{"||", 1},
+                                                     {"&&", 2},
+                                                     {"|", 3},
+                                                     {"^", 4},
+                                                     {"&", 5},
+                                                     {"==", 6},
+                                                     {"!=", 6},
+                                                     {"<", 7},
+                                                     {">", 7},
+                                                     {"<=", 7},
+                                                     {">=", 7},
+                                                     {"<<", 8},
+                                                     {">>", 8},
+                                                     {"+", 9},
+                                                     {"-", 9},
+                                                     {"*", 10},
+                                                     {"/", 10},
+                                                     {"%", 10}}};
 
-constexpr std::array<std::string_view, 11> assignments = {"=",  "+=", "-=",  "*=",  "/=", "%=",
-                                                          "&=", "|=", "^=", "<<=", ">>="};
+constexpr std::array<std::string_view, 11> assignments = {
+    "=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<=", ">>="};
 
 int level_of(const Token& t) {
   if (t.kind != Token::Kind::punctuation) return 0;

@@ -22,9 +22,10 @@ bool is_space(char c) {
 
 /// Longest first, so that the first match is the token.
 constexpr std::array<std::string_view, 47> punctuation = {
-    "<<=", ">>=", "...", "<<", ">>", "<=", ">=", "==", "!=", "&&", "||", "+=", "-=", "*=", "/=", "%=",
-    "&=",  "|=",  "^=",  "++", "--", "->", "::", "+",  "-",  "*",  "/",  "%",  "<",  ">",  "=",  "!",
-    "~",   "&",   "|",   "^",  "?",  ":",  ";",  ",",  ".",  "(",  ")",  "{",  "}",  "[",  "]"};
+    "<<=", ">>=", "...", "<<", ">>", "<=", ">=", "==", "!=", "&&", "||", "+=",
+    "-=",  "*=",  "/=",  "%=", "&=", "|=", "^=", "++", "--", "->", "::", "+",
+    "-",   "*",   "/",   "%",  "<",  ">",  "=",  "!",  "~",  "&",  "|",  "^",
+    "?",   ":",   ";",   ",",  ".",  "(",  ")",  "{",  "}",  "[",  "]"};
 
 class Lexer {
  public:
@@ -143,12 +144,13 @@ class Lexer {
     const auto format = hex ? std::chars_format::hex : std::chars_format::general;
     const bool single = suffix == "f" || suffix == "F";
     float narrow = 0;
-    auto read = single ? std::from_chars(body.data(), body.data() + body.size(), narrow, format)
-                       : std::from_chars(body.data(), body.data() + body.size(), t.floating, format);
+    auto read = single
+                    ? std::from_chars(body.data(), body.data() + body.size(), narrow, format)
+                    : std::from_chars(body.data(), body.data() + body.size(), t.floating, format);
     if (single) t.floating = static_cast<double>(narrow);
     if (read.ec == std::errc::result_out_of_range) {
-      fail(begin, end, fmt::format("'{}' is out of the range of {}", t.text,
-                                   single ? "float" : "double"));
+      fail(begin, end,
+           fmt::format("'{}' is out of the range of {}", t.text, single ? "float" : "double"));
     }
     if (read.ec != std::errc() || read.ptr != body.data() + body.size()) {
       fail(begin, end, fmt::format("'{}' is not a number", t.text));
@@ -181,8 +183,9 @@ class Lexer {
     for (char c : suffix) {
       if ((c == 'u' || c == 'U') && !no_sign) no_sign = true;
       else if ((c == 'l' || c == 'L') && longs < 2) ++longs;
-      else fail(begin, end, fmt::format("an integer literal ends in u, l, ul or nothing, not '{}'",
-                                        suffix));
+      else
+        fail(begin, end,
+             fmt::format("an integer literal ends in u, l, ul or nothing, not '{}'", suffix));
     }
     auto read = std::from_chars(body.data(), body.data() + body.size(), t.integer, base);
     if (read.ec == std::errc::result_out_of_range) {
@@ -215,8 +218,9 @@ class Lexer {
 
 std::vector<Token> lex(const Source& source) {
   if (source.text.size() > source_limit) {
-    source.fail(0, 1, fmt::format("the source has {} bytes; at most {} are accepted",
-                                  source.text.size(), source_limit));
+    source.fail(0, 1,
+                fmt::format("the source has {} bytes; at most {} are accepted", source.text.size(),
+                            source_limit));
   }
   return Lexer(source).run();
 }

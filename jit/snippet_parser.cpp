@@ -15,24 +15,20 @@ struct TypeWord {
   std::string_view word;
   DType type;
 };
-constexpr std::array<TypeWord, 20> type_words = {{{"bool", bool_},       {"char", int8},
-                                                  {"uchar", uint8},      {"short", int16},
-                                                  {"ushort", uint16},    {"int", int32},
-                                                  {"uint", uint32},      {"long", int64},
-                                                  {"ulong", uint64},     {"float", float32},
-                                                  {"double", float64},   {"int8_t", int8},
-                                                  {"int16_t", int16},    {"int32_t", int32},
-                                                  {"int64_t", int64},    {"uint8_t", uint8},
-                                                  {"uint16_t", uint16},  {"uint32_t", uint32},
-                                                  {"uint64_t", uint64},  {"size_t", uint64}}};
+constexpr std::array<TypeWord, 20> type_words = {
+    {{"bool", bool_},      {"char", int8},       {"uchar", uint8},     {"short", int16},
+     {"ushort", uint16},   {"int", int32},       {"uint", uint32},     {"long", int64},
+     {"ulong", uint64},    {"float", float32},   {"double", float64},  {"int8_t", int8},
+     {"int16_t", int16},   {"int32_t", int32},   {"int64_t", int64},   {"uint8_t", uint8},
+     {"uint16_t", uint16}, {"uint32_t", uint32}, {"uint64_t", uint64}, {"size_t", uint64}}};
 
-constexpr std::array<std::string_view, 8> qualifiers = {"static",     "inline",     "constexpr",
-                                                        "__device__", "__inline__", "__forceinline__",
-                                                        "volatile",   "register"};
+constexpr std::array<std::string_view, 8> qualifiers = {
+    "static",     "inline",          "constexpr", "__device__",
+    "__inline__", "__forceinline__", "volatile",  "register"};
 
-constexpr std::array<std::string_view, 12> unsupported = {
-    "switch", "case", "default", "goto", "struct", "class", "union", "enum", "typedef", "using",
-    "sizeof", "asm"};
+constexpr std::array<std::string_view, 12> unsupported = {"switch",  "case",  "default", "goto",
+                                                          "struct",  "class", "union",   "enum",
+                                                          "typedef", "using", "sizeof",  "asm"};
 
 const DType* find_type(std::string_view word) {
   for (const TypeWord& t : type_words) {
@@ -161,8 +157,8 @@ TypeName Parser::type_name() {
   if (const DType* known = find_type(first.text)) type = *known;
   // unsigned char, long int, long long int, ...
   bool may_follow = no_sign || first.is("signed") || first.is("long") || first.is("short");
-  while (may_follow && (peek().is("char") || peek().is("short") || peek().is("int") ||
-                        peek().is("long"))) {
+  while (may_follow &&
+         (peek().is("char") || peek().is("short") || peek().is("int") || peek().is("long"))) {
     const Token& word = take();
     if (!word.is("int")) type = *find_type(word.text);
     may_follow = !word.is("char");
@@ -212,8 +208,8 @@ FunctionTree Parser::function() {
   parameter_list();
   tree.parameters = tree.locals.size();
   if (peek().is(";")) fail(peek(), "declarations of functions are not needed: the order is free");
-  if (!peek().is("{")) fail(peek(), fmt::format("expected the body of '{}', found {}", tree.name,
-                                                shown(peek())));
+  if (!peek().is("{"))
+    fail(peek(), fmt::format("expected the body of '{}', found {}", tree.name, shown(peek())));
   // The parameters share the body's outermost scope, as in C.
   tree.body = block();
   function_ = nullptr;

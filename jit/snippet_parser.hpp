@@ -81,8 +81,8 @@ class Parser {
   int depth_ = 0;
   int loops_ = 0;
   FunctionTree* function_ = nullptr;
-  std::vector<Scope> scope_;           ///< names in view, innermost last
-  std::size_t scope_begin_ = 0;        ///< the first of the innermost block
+  std::vector<Scope> scope_;     ///< names in view, innermost last
+  std::size_t scope_begin_ = 0;  ///< the first of the innermost block
 };
 
 /// The value of INFINITY, M_PI, INT_MAX and the like, as a number token; false when not known.

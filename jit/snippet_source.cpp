@@ -15,7 +15,8 @@ void Source::fail(std::int32_t place, std::size_t length, const std::string& mes
   const std::size_t before = at == 0 ? std::string_view::npos : text.rfind('\n', at - 1);
   const std::size_t begin = before == std::string_view::npos ? 0 : before + 1;
   const std::size_t end = std::min(text.find('\n', at), text.size());
-  const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
+  const auto line =
+      1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
   const std::size_t column = at - begin;
 
   // Very long lines are shown around the mistake only; tabs are kept so that the caret lines up.

@@ -36,12 +36,12 @@ enum class NodeKind : std::uint8_t {
   call,         ///< `name`; arguments
   comma,        ///< two or more
   // statements
-  block,      ///< statements
-  declare,    ///< `slot`; [initialiser]
-  evaluate,   ///< an expression for its effects
-  if_,        ///< condition, then[, else]
-  loop,       ///< condition or null, body, step or null; tested at the top
-  do_loop,    ///< the same, tested at the bottom, step null; normalise makes it a loop
+  block,     ///< statements
+  declare,   ///< `slot`; [initialiser]
+  evaluate,  ///< an expression for its effects
+  if_,       ///< condition, then[, else]
+  loop,      ///< condition or null, body, step or null; tested at the top
+  do_loop,   ///< the same, tested at the bottom, step null; normalise makes it a loop
   break_,
   continue_,
   return_,  ///< [value]
