@@ -87,7 +87,7 @@ std::string plural(std::size_t n) { return fmt::format("{} argument{}", n, n == 
 
 Operand Lowering::call(const Node* e) {
   std::vector<Operand> arguments;
-  for (std::size_t k = 0; k < e->kids.size(); ++k) arguments.push_back(lower(e->kids[k]));
+  for (std::size_t k = 0; k < e->kids.size(); ++k) arguments.push_back(argument(e, k));
   builder_.set_place(e->place);
   bool known = false;
   Operand result;
@@ -107,6 +107,21 @@ Operand Lowering::call(const Node* e) {
     if (builtin(e, name, arguments, result)) return result;
   }
   fail(e, fmt::format("unknown function '{}'", e->name));
+}
+
+/// An argument by reference may be a variable without a value: the function gives it one.
+Operand Lowering::argument(const Node* e, std::size_t k) {
+  const Node* kid = e->kids[k];
+  if (kid->kind == NodeKind::variable) {
+    const Variable& v = variables_[static_cast<std::size_t>(kid->slot)];
+    for (const auto& entry : library_.entries) {
+      if (v.value == no_value && entry.name == e->name && k < entry.references.size() &&
+          entry.references[k]) {
+        return typed(builder_.constant({v.type, 0}));
+      }
+    }
+  }
+  return lower(kid);
 }
 
 /// Exact types first; then all arguments as their common type; then the only candidate. `known`

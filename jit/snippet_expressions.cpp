@@ -254,7 +254,10 @@ Node* Parser::primary() {
   if (first.is("(")) {
     take();
     Node* value = expression();
-    if (!peek().is(")")) fail(peek().kind == Token::Kind::end ? first : peek(), "expected ')'");
+    if (!peek().is(")")) {
+      if (peek().kind == Token::Kind::end) fail(first, "this '(' is not closed");
+      fail(peek(), fmt::format("expected ')', found '{}'", peek().text));
+    }
     take();
     return value;
   }

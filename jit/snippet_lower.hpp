@@ -70,6 +70,7 @@ class Lowering {
 
   // snippet_calls.cpp: calls of functions and builtins
   Operand call(const Node* e);
+  Operand argument(const Node* e, std::size_t k);
   Operand call_entry(const Node* e, const FunctionLibrary::Entry& entry,
                      std::span<const Operand> arguments);
   const FunctionLibrary::Entry* resolve_call(std::string_view name,
