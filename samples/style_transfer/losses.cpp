@@ -1,0 +1,72 @@
+// Content, style and smoothness losses.
+// SPDX-License-Identifier: Apache-2.0
+#include "samples/style_transfer/losses.hpp"
+
+namespace ny = noyau;
+
+namespace style {
+namespace {
+
+Targets targets(Features values) {
+  Targets result{std::move(values), {}};
+  // A blank target has no size; the bound keeps its loss a number.
+  for (const auto& [layer, value] : result.values)
+    result.norms[layer] = maximum(sum(square(value)), 1e-20);
+  return result;
+}
+
+/// The mean over layers of the squared distance to the target, over the target's square.
+ny::Array relative_distance(const Features& features, const Targets& targets, bool of_gram,
+                            ny::DType dtype) {
+  if (targets.values.empty()) return ny::zeros({}, dtype);
+  ny::Array total;
+  for (const auto& [layer, target] : targets.values) {
+    const ny::Array& f = features.at(layer);
+    const ny::Array term = sum(square((of_gram ? gram(f) : f) - target)) / targets.norms.at(layer);
+    total = total ? total + term : term;
+  }
+  return total / static_cast<double>(targets.values.size());
+}
+
+ny::Array total_variation(const ny::Array& x) {
+  const std::int64_t h = x.shape()[2], w = x.shape()[3];
+  const auto rows = [&](std::int64_t from, std::int64_t to) {
+    return x[{ny::slice(), ny::slice(), ny::slice(from, to)}];
+  };
+  const auto columns = [&](std::int64_t from, std::int64_t to) {
+    return x[{ny::slice(), ny::slice(), ny::slice(), ny::slice(from, to)}];
+  };
+  return (mean(square(columns(1, w) - columns(0, w - 1))) +
+          mean(square(rows(1, h) - rows(0, h - 1)))) /
+         127.5;
+}
+
+}  // namespace
+
+Targets content_targets(const Features& features) { return targets(features); }
+
+Targets style_targets(const Features& features) {
+  Features grams;
+  for (const auto& [layer, f] : features) grams[layer] = gram(f);
+  return targets(std::move(grams));
+}
+
+ny::Array gram(const ny::Array& features) {
+  const std::int64_t channels = features.shape()[1];
+  const std::int64_t places = features.shape()[2] * features.shape()[3];
+  const ny::Array f = reshape(features, {channels, places});
+  return matmul(f, transpose(f)) / static_cast<double>(channels * places);
+}
+
+Losses losses(const ny::Array& x, const Features& features, const Targets& content,
+              const Targets& style, const LossWeights& weights) {
+  Losses result;
+  result.content = relative_distance(features, content, false, x.dtype());
+  result.style = relative_distance(features, style, true, x.dtype());
+  result.tv = total_variation(x);
+  result.total =
+      weights.content * result.content + weights.style * result.style + weights.tv * result.tv;
+  return result;
+}
+
+}  // namespace style
