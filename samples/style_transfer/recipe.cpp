@@ -30,12 +30,6 @@ std::vector<std::string> united(std::vector<std::string> a, const std::vector<st
   return a;
 }
 
-Features only(const Features& features, const std::vector<std::string>& layers) {
-  Features found;
-  for (const std::string& layer : layers) found[layer] = features.at(layer);
-  return found;
-}
-
 void evaluate(const Targets& targets) {
   std::vector<ny::Array> all;
   for (const auto& [layer, value] : targets.values) all.push_back(value);
