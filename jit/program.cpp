@@ -144,7 +144,11 @@ Hash128 hash(const Program& program) {
     bytes.add(i.end);
     bytes.add(i.immediate);
   }
-  XXH128_hash_t h = XXH3_128bits(bytes.data.data(), bytes.data.size());
+  return hash_bytes(bytes.data.data(), bytes.data.size());
+}
+
+Hash128 hash_bytes(const void* data, std::size_t bytes) {
+  const XXH128_hash_t h = XXH3_128bits(data, bytes);
   return {h.low64, h.high64};
 }
 

@@ -36,6 +36,7 @@
 //   open.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
@@ -344,5 +345,7 @@ struct Hash128 {
   bool operator==(const Hash128&) const = default;
 };
 Hash128 hash(const Program& program);
+/// XXH3-128 of bytes: what keys and checksums are made of.
+Hash128 hash_bytes(const void* data, std::size_t bytes);
 
 }  // namespace noyau::jit
