@@ -17,6 +17,10 @@ std::atomic<std::uint64_t> next_number{1};
 thread_local bool destroying = false;
 thread_local Node* dead = nullptr;
 
+// The line of the outermost CallerScope.
+thread_local const char* scope_file = nullptr;
+thread_local int scope_line = 0;
+
 /// Drops one reference; a node without any joins the dead.
 void drop(Node* node) noexcept {
   if (node->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
@@ -123,8 +127,8 @@ Array make_node(const NodeSpec& spec) {
   node->device = device;
   node->attributes = spec.attributes;
   node->number = next_number.fetch_add(1, std::memory_order_relaxed);
-  node->file = spec.file;
-  node->line = spec.line;
+  node->file = scope_file != nullptr ? scope_file : spec.file;
+  node->line = scope_file != nullptr ? scope_line : spec.line;
   node->inputs.reserve(spec.inputs.size());
   for (const Array& input : spec.inputs) {
     node->inputs.emplace_back(input);
@@ -133,6 +137,15 @@ Array make_node(const NodeSpec& spec) {
   }
   detail::retain_handle(node.get());
   return Array::adopt(node.release());
+}
+
+CallerScope::CallerScope(const char* file, int line) : outermost_(scope_file == nullptr) {
+  if (!outermost_) return;
+  scope_file = file;
+  scope_line = line;
+}
+CallerScope::~CallerScope() {
+  if (outermost_) scope_file = nullptr;
 }
 
 Array make_data(DType dtype, const Shape& shape, Device device, Storage storage) {

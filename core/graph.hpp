@@ -60,9 +60,9 @@ constexpr int node_kind_count = static_cast<int>(NodeKind::transfer) + 1;
 enum class ReduceOp : std::uint8_t { sum, product, minimum, maximum, any, all };
 
 struct IotaAttributes {
-  Scalar start, step;  ///< of the node's dtype
+  Scalar start = {}, step = {};  ///< of the node's dtype
   int axis = 0;
-  std::optional<Scalar> last;  ///< the exact value of the last element (linspace)
+  std::optional<Scalar> last = {};  ///< the exact value of the last element (linspace)
 };
 
 /// A view: element (i0, i1, ...) is element offset + sum of i_k * strides[k] of `base` in its
@@ -70,23 +70,24 @@ struct IotaAttributes {
 /// which gradients need.
 struct ViewAttributes {
   enum class Kind : std::uint8_t { reshape, permute, slice, broadcast } kind = Kind::reshape;
-  std::vector<std::int64_t> axes;           ///< permute: the input's axis for each axis
-  std::vector<std::int64_t> starts, steps;  ///< slice, and set: for each axis of the input
-  std::int64_t offset = 0;                  ///< in `base`; for set, in the input
-  Shape strides;
+  std::vector<std::int64_t> axes = {};  ///< permute: the input's axis for each axis
+  std::vector<std::int64_t> starts = {},
+                            steps = {};  ///< slice, and set: for each axis of the input
+  std::int64_t offset = 0;               ///< in `base`; for set, in the input
+  Shape strides = {};
 };
 struct AxesAttributes {
-  std::vector<int> axes;  ///< sorted, non-negative
+  std::vector<int> axes = {};  ///< sorted, non-negative
   bool keepdims = false;
 };
 struct RollAttributes {
-  std::vector<std::int64_t> shifts;  ///< for each axis, in [0, extent)
+  std::vector<std::int64_t> shifts = {};  ///< for each axis, in [0, extent)
 };
 enum class PadMode : std::uint8_t { constant, edge, reflect };
 struct PadAttributes {
   PadMode mode = PadMode::constant;
-  std::vector<std::int64_t> low, high;
-  Scalar value;
+  std::vector<std::int64_t> low = {}, high = {};
+  Scalar value = {};
 };
 struct WindowAttributes {  ///< [0] is height, [1] width
   std::int64_t window[2] = {1, 1}, stride[2] = {1, 1}, low[2] = {0, 0}, high[2] = {0, 0},
@@ -97,7 +98,7 @@ enum class Distribution : std::uint8_t { bits32, bits64, uniform, normal, intege
 struct RandomAttributes {
   Distribution distribution = Distribution::uniform;
   std::uint64_t seed = 0, call = 0;  ///< slots: value = f(seed, call, element)
-  Scalar low, high;                  ///< uniform, integers
+  Scalar low = {}, high = {};        ///< uniform, integers
 };
 struct CustomGradientAttributes;  ///< ops/gradient
 
@@ -194,6 +195,18 @@ struct NodeSpec {
 /// The only way to make a node. DeviceError when inputs live on two devices. Does not broadcast or
 /// convert: the operations in ops/ do, and the inputs of an elementwise node have its shape.
 Array make_node(const NodeSpec& spec);
+/// While it lives, every node made in this thread carries this line: operations built from others
+/// show their caller's. The outermost counts.
+class CallerScope {
+ public:
+  CallerScope(const char* file, int line);
+  ~CallerScope();
+  CallerScope(const CallerScope&) = delete;
+  CallerScope& operator=(const CallerScope&) = delete;
+
+ private:
+  bool outermost_;
+};
 /// An evaluated node over `storage`.
 Array make_data(DType dtype, const Shape& shape, Device device, Storage storage);
 /// How an array refers to its base: identity (base = itself, dense strides) unless it is a view

@@ -46,8 +46,8 @@ std::vector<Value> evaluate(std::span<const Array> arrays, Rounding rounding = R
 /// The outputs of one pending node from the values of its inputs. A view's only input here is its
 /// base.
 std::vector<Value> apply(const Node& node, std::span<const Value* const> inputs, Rounding rounding);
-/// The values that `inputs` of apply() stand for: node.inputs, but the base of a view, and the first
-/// of a custom_gradient.
+/// The values that `inputs` of apply() stand for: node.inputs, but the base of a view, and the
+/// first of a custom_gradient.
 std::vector<NodeRef> inputs_of(const Node& node);
 /// The pending nodes that `arrays` depend on, themselves included, in creation order.
 std::vector<Node*> pending_nodes(std::span<const Array> arrays);

@@ -160,8 +160,8 @@ class Operand {
   template <class T>
   requires std::is_arithmetic_v<T> Operand(T value, const char* file = __builtin_FILE(),
                                            int line = __builtin_LINE())  // NOLINT
-      : scalar_(Scalar::of(value)), file_(file), line_(line) {}
-  bool is_scalar() const { return !array_; }
+      : scalar_(Scalar::of(value)), is_scalar_(true), file_(file), line_(line) {}
+  bool is_scalar() const { return is_scalar_; }
   const Array& array() const { return array_; }  ///< empty for a scalar
   Array& array() { return array_; }
   Scalar scalar() const { return scalar_; }
@@ -171,6 +171,7 @@ class Operand {
  private:
   Array array_;
   Scalar scalar_{};
+  bool is_scalar_ = false;
   const char* file_;
   int line_;
 };

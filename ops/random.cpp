@@ -1,0 +1,72 @@
+// Random arrays: nodes that know their seed and the number of the call.
+// SPDX-License-Identifier: Apache-2.0
+#include "noyau/random.hpp"
+
+#include <fmt/format.h>
+
+#include "noyau/error.hpp"
+#include "ops/build.hpp"
+
+namespace noyau::random {
+namespace {
+
+Array random_node(const Shape& shape, DType dtype, RandomAttributes attributes) {
+  return make_node(
+      {.kind = NodeKind::random, .dtype = dtype, .shape = shape, .attributes = attributes});
+}
+
+void check_floating(DType dtype, std::string_view operation) {
+  if (is_floating(dtype)) return;
+  throw DtypeError(
+      fmt::format("[{}] of {}: gives float32 or float64; use integers(low, high, shape, dtype)",
+                  operation, name(dtype)));
+}
+
+}  // namespace
+
+Array Generator::uniform(const Shape& shape, DType dtype) { return uniform(shape, 0, 1, dtype); }
+
+Array Generator::uniform(const Shape& shape, double low, double high, DType dtype) {
+  check_floating(dtype, "uniform");
+  if (!(low < high) || !(high - low <= 1.7976931348623157e308)) {
+    throw ValueError(
+        fmt::format("[uniform] in [{}, {}): the bounds are finite and low < high", low, high));
+  }
+  return random_node(shape, dtype,
+                     {.distribution = Distribution::uniform,
+                      .seed = seed_,
+                      .call = calls_++,
+                      .low = Scalar::of(low).as(dtype),
+                      .high = Scalar::of(high).as(dtype)});
+}
+
+Array Generator::normal(const Shape& shape, DType dtype) {
+  check_floating(dtype, "normal");
+  return random_node(shape, dtype,
+                     {.distribution = Distribution::normal, .seed = seed_, .call = calls_++});
+}
+
+Array Generator::integers(std::int64_t low, std::int64_t high, const Shape& shape, DType dtype) {
+  if (!is_integer(dtype)) {
+    throw DtypeError(fmt::format("[integers] of {}: gives integers; use uniform", name(dtype)));
+  }
+  if (low >= high) {
+    throw ValueError(fmt::format("[integers] in [{}, {}): low must be less than high", low, high));
+  }
+  const auto fits = [&](std::int64_t value) {
+    const Scalar s = Scalar::of(value).as(dtype);
+    return s.to_int64() == value && !(dtype == uint64 && value < 0);
+  };
+  if (!fits(low) || !fits(high - 1)) {
+    throw DtypeError(fmt::format("[integers] in [{}, {}): {} cannot hold them all; use int64", low,
+                                 high, name(dtype)));
+  }
+  return random_node(shape, dtype,
+                     {.distribution = Distribution::integers,
+                      .seed = seed_,
+                      .call = calls_++,
+                      .low = Scalar::of(low),
+                      .high = Scalar::of(high)});
+}
+
+}  // namespace noyau::random
