@@ -140,20 +140,17 @@ std::vector<Value> apply(const Node& node, Inputs in, Rounding rounding) {
       return {elementwise(node, in, rounding)};
     case NodeKind::cast:
       return {convert(x(0), node.dtype, rounding)};
-    case NodeKind::view:
-      return {view(node, x(0))};
     case NodeKind::reduce:
       return {reduce(node, x(0), rounding)};
     case NodeKind::arg_reduce:
       return {arg_reduce(node, x(0))};
+    case NodeKind::view:
     case NodeKind::roll:
-      return {roll(node, x(0))};
     case NodeKind::pad:
-      return {pad(node, x(0))};
     case NodeKind::concatenate:
-      return {concatenate(node, in)};
     case NodeKind::set:
-      return {set(node, x(0), x(1))};
+    case NodeKind::max_pool_gather:
+      return {moved(node, in)};
     case NodeKind::random:
       return {random(node, rounding)};
     case NodeKind::matmul:
@@ -168,8 +165,6 @@ std::vector<Value> apply(const Node& node, Inputs in, Rounding rounding) {
       return max_pool(node, x(0));
     case NodeKind::max_pool_gradient:
       return {max_pool_gradient(node, x(0), x(1), rounding)};
-    case NodeKind::max_pool_gather:
-      return {max_pool_gather(node, x(0), x(1))};
     case NodeKind::avg_pool:
       return {avg_pool(node, x(0), rounding)};
     case NodeKind::avg_pool_gradient:

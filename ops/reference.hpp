@@ -56,6 +56,15 @@ Value stored(const Node& node, int output);
 /// The values of `array` as its device computes them: evaluates it.
 Value computed(const Array& array);
 
+/// Where an element of a node that only moves elements comes from: element `element` of input
+/// number `input` (as in apply), or, when that is -1, the constant of a pad.
+struct Source {
+  int input;
+  std::int64_t element;
+};
+/// For each element of a view, roll, pad, concatenate, set or max_pool_gather node.
+std::vector<Source> sources(const Node& node, std::span<const Value* const> inputs);
+
 /// One elementwise operation on one element, in T float or double: exactly rounded where IEEE 754
 /// says so, else the C library's result, computed wider and rounded once.
 template <class T>

@@ -1,5 +1,6 @@
 // The reference meaning of nodes that make or move elements: iota, views, roll, pad, concatenate,
-// set. SPDX-License-Identifier: Apache-2.0
+// set.
+// SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
 
@@ -22,6 +23,84 @@ std::int64_t padded_source(PadMode mode, std::int64_t i, std::int64_t extent) {
       return i < 0 ? -i : 2 * (extent - 1) - i;
   }
   throw InternalError("a pad mode that does not exist");
+}
+
+std::vector<Source> sources_of_view(const Node& node) {
+  const auto& a = std::get<ViewAttributes>(node.attributes);
+  std::vector<Source> result;
+  for_each_index(node.shape, [&](const Shape& index, std::size_t) {
+    result.push_back({0, a.offset + dot(index, a.strides)});
+  });
+  return result;
+}
+
+std::vector<Source> sources_of_roll(const Node& node) {
+  const auto& shifts = std::get<RollAttributes>(node.attributes).shifts;
+  const Shape strides = node.shape.dense_strides();
+  std::vector<Source> result;
+  for_each_index(node.shape, [&](const Shape& index, std::size_t) {
+    Shape from = index;
+    for (int axis = 0; axis < from.rank(); ++axis) {
+      const std::int64_t extent = node.shape[axis];
+      const std::int64_t shift = shifts[static_cast<std::size_t>(axis)] % extent;
+      from[axis] = (from[axis] - shift + extent) % extent;
+    }
+    result.push_back({0, dot(from, strides)});
+  });
+  return result;
+}
+
+std::vector<Source> sources_of_pad(const Node& node, const Shape& x) {
+  const auto& a = std::get<PadAttributes>(node.attributes);
+  const Shape strides = x.dense_strides();
+  std::vector<Source> result;
+  for_each_index(node.shape, [&](const Shape& index, std::size_t) {
+    Source source{0, 0};
+    for (int axis = 0; axis < index.rank(); ++axis) {
+      const std::int64_t at = index[axis] - a.low[static_cast<std::size_t>(axis)];
+      const std::int64_t k = padded_source(a.mode, at, x[axis]);
+      if (k < 0) source.input = -1;
+      source.element += k * strides[axis];
+    }
+    result.push_back(source);
+  });
+  return result;
+}
+
+std::vector<Source> sources_of_concatenate(const Node& node, Inputs inputs) {
+  const int axis = std::get<AxesAttributes>(node.attributes).axes.at(0);
+  std::vector<Source> result(static_cast<std::size_t>(node.shape.elements()));
+  const Shape strides = node.shape.dense_strides();
+  std::int64_t begin = 0;
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    for_each_index(inputs[k]->shape, [&](const Shape& index, std::size_t i) {
+      const std::int64_t to = dot(index, strides) + begin * strides[axis];
+      result[static_cast<std::size_t>(to)] = {static_cast<int>(k), static_cast<std::int64_t>(i)};
+    });
+    begin += inputs[k]->shape[axis];
+  }
+  return result;
+}
+
+std::vector<Source> sources_of_set(const Node& node, const Shape& value) {
+  const auto& a = std::get<ViewAttributes>(node.attributes);
+  std::vector<Source> result;
+  for (std::int64_t i = 0; i < node.shape.elements(); ++i) result.push_back({0, i});
+  for_each_index(value, [&](const Shape& index, std::size_t i) {
+    result.at(static_cast<std::size_t>(a.offset + dot(index, a.strides))) = {
+        1, static_cast<std::int64_t>(i)};
+  });
+  return result;
+}
+
+std::vector<Source> sources_of_gather(const Node& node, const Value& x, const Value& indices) {
+  const std::int64_t plane = x.shape[2] * x.shape[3];
+  std::vector<Source> result;
+  for_each_index(node.shape, [&](const Shape& out, std::size_t i) {
+    const std::int64_t begin = (out[0] * x.shape[1] + out[1]) * plane;
+    result.push_back({0, begin + static_cast<std::int64_t>(indices.integers[i])});
+  });
+  return result;
 }
 
 }  // namespace
@@ -48,78 +127,43 @@ Value iota(const Node& node, Rounding rounding) {
   return result;
 }
 
-Value view(const Node& node, const Value& base) {
-  const auto& a = std::get<ViewAttributes>(node.attributes);
-  Value result(node.dtype, node.shape);
-  for_each_index(node.shape, [&](const Shape& index, std::size_t i) {
-    const std::int64_t from = a.offset + dot(index, a.strides);
-    if (from < 0 || static_cast<std::size_t>(from) >= base.size()) {
-      throw InternalError("a view reaches outside of its base");
-    }
-    result.copy_element(i, base, static_cast<std::size_t>(from));
-  });
-  return result;
-}
-
-Value roll(const Node& node, const Value& x) {
-  const auto& a = std::get<RollAttributes>(node.attributes);
-  Value result(node.dtype, node.shape);
-  const Shape strides = node.shape.dense_strides();
-  for_each_index(node.shape, [&](const Shape& index, std::size_t i) {
-    Shape from = index;
-    for (int axis = 0; axis < from.rank(); ++axis) {
-      const std::int64_t extent = node.shape[axis];
-      from[axis] =
-          (from[axis] - a.shifts[static_cast<std::size_t>(axis)] % extent + extent) % extent;
-    }
-    result.copy_element(i, x, static_cast<std::size_t>(dot(from, strides)));
-  });
-  return result;
-}
-
-Value pad(const Node& node, const Value& x) {
-  const auto& a = std::get<PadAttributes>(node.attributes);
-  Value result(node.dtype, node.shape);
-  const Shape strides = x.shape.dense_strides();
-  const Value filler = a.mode == PadMode::constant ? scalar_value(a.value.as(node.dtype)) : Value();
-  for_each_index(node.shape, [&](const Shape& index, std::size_t i) {
-    std::int64_t from = 0;
-    bool inside = true;
-    for (int axis = 0; axis < index.rank(); ++axis) {
-      const std::int64_t k =
-          padded_source(a.mode, index[axis] - a.low[static_cast<std::size_t>(axis)], x.shape[axis]);
-      inside = inside && k >= 0;
-      from += k * strides[axis];
-    }
-    if (inside) result.copy_element(i, x, static_cast<std::size_t>(from));
-    else result.copy_element(i, filler, 0);
-  });
-  return result;
-}
-
-Value concatenate(const Node& node, Inputs inputs) {
-  const int axis = std::get<AxesAttributes>(node.attributes).axes.at(0);
-  Value result(node.dtype, node.shape);
-  const Shape strides = node.shape.dense_strides();
-  std::int64_t begin = 0;
-  for (const Value* input : inputs) {
-    for_each_index(input->shape, [&](const Shape& index, std::size_t i) {
-      const std::int64_t to = dot(index, strides) + begin * strides[axis];
-      result.copy_element(static_cast<std::size_t>(to), *input, i);
-    });
-    begin += input->shape[axis];
+std::vector<Source> sources(const Node& node, Inputs inputs) {
+  switch (node.kind) {
+    case NodeKind::view:
+      return sources_of_view(node);
+    case NodeKind::roll:
+      return sources_of_roll(node);
+    case NodeKind::pad:
+      return sources_of_pad(node, inputs[0]->shape);
+    case NodeKind::concatenate:
+      return sources_of_concatenate(node, inputs);
+    case NodeKind::set:
+      return sources_of_set(node, inputs[1]->shape);
+    case NodeKind::max_pool_gather:
+      return sources_of_gather(node, *inputs[0], *inputs[1]);
+    default:
+      throw InternalError("a node that does not move elements");
   }
-  return result;
 }
 
-Value set(const Node& node, const Value& x, const Value& value) {
-  const auto& a = std::get<ViewAttributes>(node.attributes);
-  Value result = x;
-  result.shape = node.shape;
-  for_each_index(value.shape, [&](const Shape& index, std::size_t i) {
-    const std::int64_t to = a.offset + dot(index, a.strides);
-    result.copy_element(static_cast<std::size_t>(to), value, i);
-  });
+Value moved(const Node& node, Inputs inputs) {
+  Value result(node.dtype, node.shape);
+  const std::vector<Source> from = sources(node, inputs);
+  Value filler;
+  if (const auto* a = std::get_if<PadAttributes>(&node.attributes)) {
+    filler = scalar_value(a->value.as(node.dtype));
+  }
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    if (from[i].input < 0) {
+      result.copy_element(i, filler, 0);
+      continue;
+    }
+    const Value& input = *inputs[static_cast<std::size_t>(from[i].input)];
+    if (static_cast<std::size_t>(from[i].element) >= input.size()) {
+      throw InternalError("a view or an index reaches outside of the array that it reads");
+    }
+    result.copy_element(i, input, static_cast<std::size_t>(from[i].element));
+  }
   return result;
 }
 

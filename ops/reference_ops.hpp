@@ -50,11 +50,7 @@ Value convert(const Value& x, DType dtype, Rounding rounding);
 
 Value iota(const Node& node, Rounding rounding);
 Value elementwise(const Node& node, Inputs inputs, Rounding rounding);
-Value view(const Node& node, const Value& base);
-Value roll(const Node& node, const Value& x);
-Value pad(const Node& node, const Value& x);
-Value concatenate(const Node& node, Inputs inputs);
-Value set(const Node& node, const Value& x, const Value& value);
+Value moved(const Node& node, Inputs inputs);  ///< see sources()
 Value reduce(const Node& node, const Value& x, Rounding rounding);
 Value arg_reduce(const Node& node, const Value& x);
 Value random(const Node& node, Rounding rounding);
@@ -66,7 +62,6 @@ Value convolution_weight_gradient(const Node& node, const Value& x, const Value&
                                   Rounding rounding);
 std::vector<Value> max_pool(const Node& node, const Value& x);
 Value max_pool_gradient(const Node& node, const Value& dy, const Value& indices, Rounding rounding);
-Value max_pool_gather(const Node& node, const Value& x, const Value& indices);
 Value avg_pool(const Node& node, const Value& x, Rounding rounding);
 Value avg_pool_gradient(const Node& node, const Value& dy, Rounding rounding);
 

@@ -69,16 +69,6 @@ Value max_pool_gradient(const Node& node, const Value& dy, const Value& indices,
   return dx;
 }
 
-Value max_pool_gather(const Node& node, const Value& x, const Value& indices) {
-  const std::int64_t plane = x.shape[2] * x.shape[3];
-  Value result(node.dtype, node.shape);
-  for_each_index(node.shape, [&](const Shape& out, std::size_t i) {
-    const std::int64_t begin = (out[0] * x.shape[1] + out[1]) * plane;
-    result.copy_element(i, x, static_cast<std::size_t>(begin) + indices.integers[i]);
-  });
-  return result;
-}
-
 Value avg_pool(const Node& node, const Value& x, Rounding rounding) {
   const auto& a = std::get<WindowAttributes>(node.attributes);
   const std::int64_t width = x.shape[3], plane = x.shape[2] * width;

@@ -1,0 +1,32 @@
+// The fixture of tests that run once for every device of this machine that can run.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "noyau/device.hpp"
+
+namespace noyau::test {
+
+/// The names of the devices that can run; the others are skipped, and printed once.
+std::vector<std::string> running_devices();
+
+/// A test whose parameter is the name of a device, the default one while the test runs.
+class DeviceTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  Device device_ = noyau::device(GetParam());
+  DeviceScope scope_{device_};
+};
+
+std::string test_name(const ::testing::TestParamInfo<std::string>& info);
+
+}  // namespace noyau::test
+
+/// One instance of the fixture's tests for each device.
+#define NOYAU_FOR_EACH_DEVICE(fixture)                                                           \
+  GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(fixture);                                        \
+  INSTANTIATE_TEST_SUITE_P(device, fixture, ::testing::ValuesIn(noyau::test::running_devices()), \
+                           noyau::test::test_name)
