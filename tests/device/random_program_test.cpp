@@ -1,0 +1,144 @@
+// Random programs, evaluated in several ways, against the reference and against one another.
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/common/random_program.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+
+#include "noyau/noyau.hpp"
+#include "tests/common/devices.hpp"
+#include "tests/common/expected.hpp"
+#include "tests/common/values.hpp"
+
+namespace noyau::test {
+namespace {
+
+using reference::Value;
+
+/// The number in an environment variable.
+std::int64_t number(const char* variable, std::int64_t otherwise) {
+  const char* text = std::getenv(variable);
+  return text ? std::strtoll(text, nullptr, 10) : otherwise;
+}
+
+class RandomPrograms : public DeviceTest {};
+
+std::vector<Array> results_of(const RandomProgram& program, const std::vector<Array>& values) {
+  std::vector<Array> results;
+  for (int i : program.results) results.push_back(values[static_cast<std::size_t>(i)]);
+  return results;
+}
+
+std::vector<Value> values_of(const std::vector<Array>& arrays) {
+  std::vector<Value> values;
+  for (const Array& array : arrays) values.push_back(reference::computed(array));
+  return values;
+}
+
+/// All results as one plan, with no handle on anything between.
+std::vector<Value> at_once(const RandomProgram& program) {
+  const std::vector<Array> results = results_of(program, program.build());
+  eval(results);
+  return values_of(results);
+}
+/// Every value as soon as it is made: nothing fuses.
+std::vector<Value> one_by_one(const RandomProgram& program) {
+  return values_of(results_of(program, program.build([](const Array& a) { a.eval(); })));
+}
+/// Some values early, all of them held until the end.
+std::vector<Value> in_parts(const RandomProgram& program) {
+  Numbers numbers(program.seed);
+  const std::vector<Array> values = program.build([&](const Array& a) {
+    if (numbers.chance(0.2)) a.eval();
+  });
+  return values_of(results_of(program, values));
+}
+
+/// The first value of the program that is wrong on its own; else `otherwise`.
+int first_wrong(const RandomProgram& program, int otherwise) {
+  for (std::size_t i = 0; i < program.steps.size(); ++i) {
+    const Array alone = program.build()[i];
+    try {
+      if (!agrees(alone)) return static_cast<int>(i);
+    } catch (const std::exception&) {
+      return static_cast<int>(i);
+    }
+  }
+  return otherwise;
+}
+
+/// Empty when all is well; else what is wrong, with the program.
+std::string check(const RandomProgram& program) {
+  int culprit = program.results.back();
+  std::string problem;
+  const auto compare = [&](const char* way, const std::vector<Value>& got, auto&& agree) {
+    for (std::size_t k = 0; k < got.size() && problem.empty(); ++k) {
+      if (const ::testing::AssertionResult result = agree(got[k], k); !result) {
+        culprit = program.results[k];
+        problem = std::string(way) + ": v" + std::to_string(culprit) + ": " + result.message();
+      }
+    }
+  };
+  try {
+    const std::vector<Expected> wanted = expected(results_of(program, program.build()));
+    const auto is_right = [&](const Value& v, std::size_t k) { return agrees(v, wanted[k]); };
+    const std::vector<bool> library = program.depends_on_library();
+    const std::vector<Value> fused = at_once(program);
+    const auto is_same = [&](const Value& v, std::size_t k) {
+      return library[static_cast<std::size_t>(program.results[k])] ? ::testing::AssertionSuccess()
+                                                                   : same_bits(v, fused[k]);
+    };
+    compare("evaluated at once", fused, is_right);
+    const std::vector<Value> unfused = one_by_one(program), parts = in_parts(program);
+    compare("evaluated one by one", unfused, is_right);
+    compare("evaluated in parts", parts, is_right);
+    compare("one by one and at once differ", unfused, is_same);
+    compare("in parts and at once differ", parts, is_same);
+    if (explain(results_of(program, program.build())).empty()) problem = "explain says nothing";
+  } catch (const std::exception& error) {
+    problem = std::string("throws ") + error.what();
+  }
+  if (problem.empty()) return {};
+  return "program " + std::to_string(program.seed) + " " + problem + "\n" +
+         program.to_cpp(first_wrong(program, culprit));
+}
+
+// $NOYAU_TEST_PROGRAMS says how many, $NOYAU_TEST_PROGRAM the number of the first: to see one
+// program again, set them to 1 and its number.
+TEST_P(RandomPrograms, AgreeWithTheReference) {
+  const std::int64_t count = number("NOYAU_TEST_PROGRAMS", 1000);
+  const std::int64_t first = number("NOYAU_TEST_PROGRAM", 0);
+  int failures = 0;
+  for (std::int64_t i = first; i < first + count && failures < 5; ++i) {
+    const std::string problem = check(random_program(static_cast<std::uint64_t>(i)));
+    EXPECT_EQ(problem, "") << ++failures << " failed so far";
+  }
+}
+
+// The programs themselves: always the same, of all kinds, and not mostly inexact.
+TEST(RandomProgram, IsRepeatableAndExercisesMuch) {
+  std::size_t steps = 0, useless = 0, elements = 0;
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    const RandomProgram program = random_program(seed), again = random_program(seed);
+    ASSERT_EQ(program.steps.size(), again.steps.size());
+    for (std::size_t i = 0; i < program.steps.size(); ++i) {
+      EXPECT_EQ(program.steps[i].text, again.steps[i].text);
+    }
+    steps += program.steps.size();
+    for (const Expected& e : expected(results_of(program, program.build()))) {
+      elements += e.error.size();
+      useless += static_cast<std::size_t>(
+          std::count(e.error.begin(), e.error.end(), std::numeric_limits<double>::infinity()));
+    }
+  }
+  EXPECT_GT(steps, 1500u);
+  EXPECT_LT(useless, elements / 4);
+}
+
+NOYAU_FOR_EACH_DEVICE(RandomPrograms);
+
+}  // namespace
+}  // namespace noyau::test
