@@ -117,11 +117,9 @@ Value iota(const Node& node, Rounding rounding) {
     } else if (!result.is_real()) {
       result.integers[i] =
           wrap(node.dtype, start.integers[0] + step.integers[0] * static_cast<std::uint64_t>(k));
-    } else if (node.dtype == float32 && rounding == Rounding::each_operation) {
-      result.reals[i] = std::fma(static_cast<float>(step.reals[0]), static_cast<float>(k),
-                                 static_cast<float>(start.reals[0]));
     } else {
-      result.reals[i] = std::fma(step.reals[0], static_cast<double>(k), start.reals[0]);
+      const double exact = std::fma(step.reals[0], static_cast<double>(k), start.reals[0]);
+      result.reals[i] = rounded(exact, node.dtype, rounding);
     }
   });
   return result;

@@ -427,13 +427,7 @@ void work_out_errors(const Step& step) {
   switch (step.node.kind) {
     case NodeKind::data:
     case NodeKind::constant:
-      return;
     case NodeKind::iota:
-      for (std::size_t i = 0; i < step.out().value.reals.size(); ++i) {
-        const auto& a = std::get<IotaAttributes>(step.node.attributes);
-        const double size = std::fabs(step.out().value.reals[i]) + std::fabs(a.start.to_double());
-        step.out().error[i] = 2 * spacing(size, step.node.dtype);
-      }
       return;
     case NodeKind::elementwise:
     case NodeKind::cast:
