@@ -205,7 +205,8 @@ std::string Printer::program() const {
   std::size_t depth = 0;
   for (Value v = 0; v < p_.size(); ++v) {
     Opcode op = p_[v].op;
-    out.append(2 * (op == Opcode::while_ && depth > 0 ? depth - 1 : depth), ' ');
+    const std::size_t shown = op == Opcode::while_ && depth > 0 ? depth - 1 : depth;
+    out.append(2 * std::min<std::size_t>(shown, 40), ' ');  // deep nesting stays linear
     out += instruction(v);
     out += '\n';
     if (op == Opcode::if_ || op == Opcode::else_ || op == Opcode::loop || op == Opcode::func)

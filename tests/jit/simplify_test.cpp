@@ -379,5 +379,24 @@ TEST(Simplify, random_programs_compute_the_same) {
   EXPECT_LT(after, before / 2) << "there is much to simplify in these programs";
 }
 
+TEST(Simplify, long_and_deep_programs) {
+  KernelBuilder b("deep");
+  int x = b.buffer(float32, true, true, "x");
+  Value i = b.item(0), v = b.load(x, i), one = b.constant_of(1.0f);
+  for (int k = 0; k < 100'000; ++k) v = b.binary(Opcode::add, v, one);
+  Value c = b.compare(Opcode::less, v, one);
+  for (int k = 0; k < 20'000; ++k) b.begin_if(c);
+  b.store(x, i, v);
+  for (int k = 0; k < 20'000; ++k) b.end_if();
+  Program p = b.finish();
+  EXPECT_TRUE(simplify(p) == p);
+  EXPECT_TRUE(parse_program(print(p)) == p);
+  float value = -200'000;
+  std::int64_t extent[3] = {1, 1, 1};
+  InterpreterBuffer buffer{&value, 1};
+  interpret(p, extent, {&buffer, 1}, {});
+  EXPECT_EQ(value, -100'000);
+}
+
 }  // namespace
 }  // namespace noyau::jit
