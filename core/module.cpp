@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <exception>
 #include <string_view>
 #include <utility>
@@ -127,11 +128,22 @@ ModuleReport load(const KnownModule& module, const std::vector<std::string>& fol
   return report;
 }
 
+/// Modules share one OpenMP team. Its library reads these once, when the first module brings it in:
+/// stacks large enough for a compiler, and workers that spin for some 100 us, not for milliseconds.
+void prepare_openmp() {
+  constexpr int keep = 0;
+  setenv("OMP_STACKSIZE", "8M", keep);
+  setenv("GOMP_SPINCOUNT", "4000", keep);
+  const std::string threads = environment::text("NOYAU_THREADS");
+  if (!threads.empty()) setenv("OMP_NUM_THREADS", threads.c_str(), keep);
+}
+
 /// Leaked on purpose: arrays of static storage outlive every destructor.
 const Registry& registry() {
   static const Registry* const loaded = [] {
     auto* made = new Registry;
     const std::vector<std::string> folders = module_folders();
+    prepare_openmp();
     for (const KnownModule& module : known_modules) {
       made->reports.push_back(load(module, folders, *made));
       const ModuleReport& report = made->reports.back();

@@ -1,0 +1,340 @@
+// Compilers kept ready in a pool: a target machine for each tier, passes, no JIT layers above them.
+// SPDX-License-Identifier: Apache-2.0
+#include "backends/llvm/compiler.hpp"
+
+#include <fmt/format.h>
+#include <llvm/Config/llvm-config.h>
+#include <llvm/IR/DiagnosticInfo.h>
+#include <llvm/IR/DiagnosticPrinter.h>
+#include <llvm/IR/LLVMContext.h>
+#include <llvm/IR/LegacyPassManager.h>
+#include <llvm/IR/Module.h>
+#include <llvm/MC/TargetRegistry.h>
+#include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/SmallVectorMemoryBuffer.h>
+#include <llvm/Support/TargetSelect.h>
+#include <llvm/Support/raw_ostream.h>
+#include <llvm/Target/TargetMachine.h>
+#include <llvm/TargetParser/Host.h>
+#include <llvm/Transforms/InstCombine/InstCombine.h>
+#include <llvm/Transforms/Scalar/EarlyCSE.h>
+#include <llvm/Transforms/Scalar/LICM.h>
+#include <llvm/Transforms/Scalar/LoopPassManager.h>
+
+#include <cstring>
+#include <mutex>
+
+#include "backends/llvm/emit_ir.hpp"
+#include "backends/llvm/stack.hpp"
+#include "core/fault.hpp"
+#include "core/log.hpp"
+#include "jit/inline.hpp"
+#include "noyau/error.hpp"
+
+namespace noyau::llvm_backend {
+namespace {
+
+/// Changes when the same Program begins to give other code.
+constexpr int code_version = 1;
+constexpr char object_magic[8] = {'N', 'Y', 'L', 'L', 'V', 'M', '0', '1'};
+
+/// Before the object's bytes: which program on which machine it is.
+struct ObjectHeader {
+  char magic[8];
+  std::uint64_t machine, program_low, program_high;
+};
+
+struct Host {
+  std::string triple, cpu, features;
+  const llvm::Target* target = nullptr;
+};
+
+/// Leaked, as everything that outlives main is.
+const Host& host() {
+  static const Host* const found = [] {
+    llvm::InitializeNativeTarget();
+    llvm::InitializeNativeTargetAsmPrinter();
+    auto* h = new Host;
+    h->triple = llvm::sys::getProcessTriple();
+    h->cpu = llvm::sys::getHostCPUName().str();
+    for (const auto& [feature, on] : llvm::sys::getHostCPUFeatures()) {
+      h->features += fmt::format("{}{}{}", h->features.empty() ? "" : ",", on ? "+" : "-",
+                                 std::string_view(feature.data(), feature.size()));
+    }
+    h->features += ",-prefer-256-bit";
+    std::string words;
+    h->target = llvm::TargetRegistry::lookupTarget(h->triple, words);
+    if (h->target == nullptr) throw DeviceError("LLVM cannot generate code here: " + words);
+    return h;
+  }();
+  return *found;
+}
+
+std::uint64_t machine_hash() {
+  static const std::uint64_t hashed = [] {
+    std::uint64_t h = 14695981039346656037ull;  // FNV-1a
+    for (const char c : code_identity()) {
+      h = (h ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+    }
+    return h;
+  }();
+  return hashed;
+}
+
+std::unique_ptr<llvm::TargetMachine> new_machine(llvm::CodeGenOptLevel level) {
+  const Host& h = host();
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Strict;  // what the user wrote, no contraction
+  options.EnableFastISel = false;                      // it knows no wide vectors
+  std::unique_ptr<llvm::TargetMachine> machine(
+      h.target->createTargetMachine(h.triple, h.cpu, h.features, options, llvm::Reloc::PIC_,
+                                    llvm::CodeModel::Small, level, /*JIT=*/true));
+  if (machine == nullptr) throw DeviceError("LLVM has no target machine for " + h.cpu);
+  machine->setFastISel(false);
+  return machine;
+}
+
+/// What one compile at a time works with.
+class Compiler {
+ public:
+  Compiler()
+      : quick_(new_machine(llvm::CodeGenOptLevel::None)),
+        optimised_(new_machine(llvm::CodeGenOptLevel::Default)) {
+    llvm::PassBuilder builder(optimised_.get());
+    builder.registerModuleAnalyses(module_analyses_);
+    builder.registerCGSCCAnalyses(call_analyses_);
+    builder.registerFunctionAnalyses(function_analyses_);
+    builder.registerLoopAnalyses(loop_analyses_);
+    builder.crossRegisterProxies(loop_analyses_, function_analyses_, call_analyses_,
+                                 module_analyses_);
+    passes_.addPass(llvm::EarlyCSEPass(true));
+    passes_.addPass(llvm::InstCombinePass());
+    passes_.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()),
+                                                          /*UseMemorySSA=*/true));
+  }
+
+  /// Object code, or assembly for people.
+  llvm::SmallVector<char, 0> run(const jit::Program& program, const LaneAnalysis& lanes, Tier tier,
+                                 std::string* text = nullptr) {
+    llvm::LLVMContext context;
+    std::string words;
+    context.setDiagnosticHandlerCallBack(
+        [](const llvm::DiagnosticInfo* what, void* into) {
+          if (what->getSeverity() != llvm::DS_Error) return;
+          llvm::raw_string_ostream out(*static_cast<std::string*>(into));
+          llvm::DiagnosticPrinterRawOStream printer(out);
+          what->print(printer);
+        },
+        &words);
+    context.setDiscardValueNames(text == nullptr);
+    const std::unique_ptr<llvm::Module> module = emit_ir(program, lanes, context);
+    llvm::TargetMachine& machine = tier == Tier::quick ? *quick_ : *optimised_;
+    module->setTargetTriple(host().triple);
+    module->setDataLayout(machine.createDataLayout());
+    if (tier == Tier::optimised) optimise(*module);
+    llvm::SmallVector<char, 0> object;
+    if (text != nullptr) print_code(*module, machine, *text);
+    else generate(*module, machine, object);
+    if (!words.empty()) {
+      throw CompileError(fmt::format("compile: LLVM refused kernel '{}': {}\n{}", program.name,
+                                     words, jit::print(program)));
+    }
+    return object;
+  }
+
+ private:
+  void optimise(llvm::Module& module) {
+    for (llvm::Function& function : module) {
+      if (!function.isDeclaration()) passes_.run(function, function_analyses_);
+    }
+    // What they found out belongs to a module that is about to go.
+    loop_analyses_.clear();
+    function_analyses_.clear();
+    call_analyses_.clear();
+    module_analyses_.clear();
+  }
+
+  static void generate(llvm::Module& module, llvm::TargetMachine& machine,
+                       llvm::SmallVectorImpl<char>& object) {
+    llvm::raw_svector_ostream out(object);
+    llvm::legacy::PassManager codegen;
+    llvm::MCContext* unused = nullptr;
+    if (machine.addPassesToEmitMC(codegen, unused, out, /*DisableVerify=*/true)) {
+      throw InternalError("llvm: this target emits no object code");
+    }
+    codegen.run(module);
+  }
+
+  static void print_code(llvm::Module& module, llvm::TargetMachine& machine, std::string& text) {
+    llvm::raw_string_ostream ir(text);
+    module.print(ir, nullptr);
+    ir << "\n; assembly\n";
+    llvm::SmallVector<char, 0> assembly;
+    llvm::raw_svector_ostream out(assembly);
+    llvm::legacy::PassManager codegen;
+    if (!machine.addPassesToEmitFile(codegen, out, nullptr, llvm::CodeGenFileType::AssemblyFile)) {
+      codegen.run(module);
+    }
+    ir << llvm::StringRef(assembly.data(), assembly.size());
+  }
+
+  std::unique_ptr<llvm::TargetMachine> quick_, optimised_;
+  llvm::LoopAnalysisManager loop_analyses_;
+  llvm::FunctionAnalysisManager function_analyses_;
+  llvm::CGSCCAnalysisManager call_analyses_;
+  llvm::ModuleAnalysisManager module_analyses_;
+  llvm::FunctionPassManager passes_;
+};
+
+/// Compilers that nobody uses now. Leaked: a thread may compile while the process ends.
+struct CompilerPool {
+  std::mutex mutex;
+  std::vector<std::unique_ptr<Compiler>> idle;
+};
+CompilerPool& pool() {
+  static auto* const made = new CompilerPool;
+  return *made;
+}
+
+class BorrowedCompiler {
+ public:
+  BorrowedCompiler() {
+    {
+      const std::lock_guard lock(pool().mutex);
+      if (!pool().idle.empty()) {
+        compiler_ = std::move(pool().idle.back());
+        pool().idle.pop_back();
+      }
+    }
+    if (compiler_ == nullptr) compiler_ = std::make_unique<Compiler>();
+  }
+  ~BorrowedCompiler() {
+    const std::lock_guard lock(pool().mutex);
+    pool().idle.push_back(std::move(compiler_));
+  }
+  BorrowedCompiler(const BorrowedCompiler&) = delete;
+  BorrowedCompiler& operator=(const BorrowedCompiler&) = delete;
+  Compiler& operator*() { return *compiler_; }
+
+ private:
+  std::unique_ptr<Compiler> compiler_;
+};
+
+/// $NOYAU_TIER, for tests: 0 or 1 forces a tier.
+std::optional<Tier> forced_tier() {
+  const std::int64_t tier = environment::number("NOYAU_TIER", -1, 0, 1);
+  if (tier < 0) return std::nullopt;
+  return tier == 0 ? Tier::quick : Tier::optimised;
+}
+
+Tier choose_tier(const LaneAnalysis& lanes) {
+  if (const auto forced = forced_tier()) return *forced;
+  return lanes.has_regions ? Tier::optimised : Tier::quick;
+}
+
+std::vector<int> buffers_of(const jit::Program& program) {
+  std::vector<int> numbers;
+  for (std::size_t k = 0; k < program.memory.size(); ++k) {
+    if (program.memory[k].kind == jit::MemoryObject::Kind::buffer) {
+      numbers.push_back(static_cast<int>(k));
+    }
+  }
+  return numbers;
+}
+
+std::vector<LocalArray> local_arrays_of(const jit::Program& program) {
+  std::vector<LocalArray> arrays;
+  for (std::size_t k = 0; k < program.memory.size(); ++k) {
+    const jit::MemoryObject& m = program.memory[k];
+    if (m.kind == jit::MemoryObject::Kind::buffer) continue;
+    const std::size_t copies = m.kind == jit::MemoryObject::Kind::private_ ? gang_lanes : 1;
+    arrays.push_back({k, m.elements, m.size_parameter, size_of(m.dtype) * copies});
+  }
+  return arrays;
+}
+
+std::int64_t cost_of_unit(const jit::Program& program, const LaneAnalysis& lanes) {
+  if (lanes.one_gang) return lanes.cost;
+  const std::int64_t threads =
+      std::int64_t{program.block_size[0]} * program.block_size[1] * program.block_size[2];
+  return lanes.cost * ((threads + gang_lanes - 1) / gang_lanes);
+}
+
+}  // namespace
+
+Kernel::Kernel(const jit::Program& program, const LaneAnalysis& lanes,
+               std::vector<std::byte> object)
+    : name(program.name),
+      items(program.domain == jit::Domain::items),
+      memory_objects(program.memory.size()),
+      cost_of_unit(llvm_backend::cost_of_unit(program, lanes)),
+      buffers(buffers_of(program)),
+      local(local_arrays_of(program)),
+      object_(std::move(object)),
+      code_(std::span<const std::byte>(object_).subspan(sizeof(ObjectHeader))) {}
+
+std::int64_t Kernel::units(const std::int64_t* extent) const {
+  const std::int64_t first = items ? (extent[0] + gang_lanes - 1) / gang_lanes : extent[0];
+  return first * extent[1] * extent[2];
+}
+
+std::string code_identity() {
+  const Host& h = host();
+  return fmt::format("llvm {} {} {} {} {}", LLVM_VERSION_STRING, h.triple, h.cpu, h.features,
+                     code_version);
+}
+
+std::shared_ptr<const Kernel> compile(const jit::Program& program, std::optional<Tier> tier) {
+  if (fault::should_fail("compile")) {
+    throw CompileError(
+        fmt::format("compile: kernel '{}': a fault that a test asked for", program.name));
+  }
+  std::shared_ptr<const Kernel> kernel;
+  with_large_stack([&] {
+    const jit::Program flat = jit::inline_calls(program);
+    const LaneAnalysis lanes = analyse_lanes(flat);
+    BorrowedCompiler compiler;
+    const llvm::SmallVector<char, 0> code =
+        (*compiler).run(flat, lanes, tier ? *tier : choose_tier(lanes));
+    const jit::Hash128 identity = jit::hash(program);
+    ObjectHeader header{{}, machine_hash(), identity.low, identity.high};
+    std::memcpy(header.magic, object_magic, sizeof object_magic);
+    std::vector<std::byte> object(sizeof header + code.size());
+    std::memcpy(object.data(), &header, sizeof header);
+    std::memcpy(object.data() + sizeof header, code.data(), code.size());
+    kernel = std::make_shared<const Kernel>(flat, lanes, std::move(object));
+  });
+  return kernel;
+}
+
+std::shared_ptr<const Kernel> load(std::span<const std::byte> object, const jit::Program& program) {
+  ObjectHeader header;
+  if (object.size() < sizeof header) return nullptr;
+  std::memcpy(&header, object.data(), sizeof header);
+  const jit::Hash128 identity = jit::hash(program);
+  if (std::memcmp(header.magic, object_magic, sizeof object_magic) != 0 ||
+      header.machine != machine_hash() || header.program_low != identity.low ||
+      header.program_high != identity.high) {
+    return nullptr;
+  }
+  try {
+    const jit::Program flat = jit::inline_calls(program);
+    return std::make_shared<const Kernel>(flat, analyse_lanes(flat),
+                                          std::vector<std::byte>(object.begin(), object.end()));
+  } catch (const Error&) {
+    return nullptr;
+  }
+}
+
+std::string code_text(const jit::Program& program) {
+  std::string text;
+  with_large_stack([&] {
+    const jit::Program flat = jit::inline_calls(program);
+    const LaneAnalysis lanes = analyse_lanes(flat);
+    BorrowedCompiler compiler;
+    (*compiler).run(flat, lanes, choose_tier(lanes), &text);
+  });
+  return text;
+}
+
+}  // namespace noyau::llvm_backend
