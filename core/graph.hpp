@@ -172,6 +172,10 @@ struct Node {
   std::vector<Storage> storage;     ///< one for each output once evaluated
   std::exception_ptr failure;       ///< when failed
 
+  // scratch of the walk that linearises a plan (under the eval mutex)
+  std::uint64_t visit = 0;          ///< the walk that last met it
+  std::int32_t visit_index = 0;
+
   bool is_evaluated() const {
     return status.load(std::memory_order_acquire) == NodeStatus::evaluated;
   }

@@ -1,0 +1,447 @@
+// Lowering of kernels: the loops of each schedule around the operations.
+// SPDX-License-Identifier: Apache-2.0
+#include "jit/lower.hpp"
+
+#include <limits>
+
+#include "jit/lower_ops.hpp"
+#include "ops/op_table.hpp"
+
+namespace noyau::jit {
+namespace {
+
+using Shape = Schedule::Shape;
+
+bool is_reduction(const KernelOp& op) { return op.kind == KernelOp::Kind::reduce || op.kind == KernelOp::Kind::arg_reduce; }
+bool is_store(const KernelOp& op) { return op.kind == KernelOp::Kind::store; }
+
+class Lowering {
+ public:
+  Lowering(const Kernel& kernel, const Schedule& schedule, std::span<const DType> slot_types)
+      : kernel_(kernel),
+        schedule_(schedule),
+        ops_(kernel, slot_types,
+             schedule.shape == Shape::gang || schedule.shape == Shape::split ? Domain::blocks : Domain::items, schedule.streamed),
+        b_(ops_.builder()) {
+    for (std::size_t a = 0; a < kernel.axes.size(); ++a) (kernel.axes[a].row ? row_axes_ : parallel_axes_).push_back(a);
+    last_stage_ = 0;
+    for (const KernelOp& op : kernel.ops) last_stage_ = std::max(last_stage_, op.stage);
+  }
+
+  LoweredKernel run() {
+    switch (schedule_.shape) {
+      case Shape::map: lower_map(); break;
+      case Shape::flat: lower_flat(); break;
+      case Shape::serial:
+      case Shape::column: lower_items_rows(); break;
+      case Shape::gang: lower_gang(); break;
+      case Shape::split: lower_split(); break;
+    }
+    LoweredKernel result = ops_.take();
+    for (int k = 0; k < 3; ++k) result.extent[k] = extent_[k];
+    result.scratch_bytes = scratch_bytes_;
+    result.ticket_bytes = ticket_bytes_;
+    if (result.program.domain == Domain::blocks) result.program.block_size[0] = static_cast<std::int32_t>(virtual_lanes);
+    return result;
+  }
+
+ private:
+  std::int64_t extent_of(std::size_t axis) const { return kernel_.axes[axis].extent; }
+
+  /// Spreads the parallel axes over `first`, first + 1, 2 of the launch: innermost axis first, what is left over on the last.
+  void spread_parallel(int first, Value (KernelBuilder::*index)(int)) {
+    const std::size_t n = parallel_axes_.size();
+    for (std::size_t k = 0; k < n; ++k) {
+      const std::size_t axis = parallel_axes_[n - 1 - k];
+      const int dim = first + static_cast<int>(k);
+      if (dim < 2 || k + 1 == n) {
+        extent_[dim] = extent_of(axis);
+        ops_.set_index(axis, (b_.*index)(dim));
+      } else {  // several axes share the last dimension
+        Value rest = (b_.*index)(2);
+        for (std::size_t j = k; j < n; ++j) {
+          const std::size_t a = parallel_axes_[n - 1 - j];
+          extent_[2] *= extent_of(a);
+          const Value extent = ops_.extent(a);
+          ops_.set_index(a, j + 1 == n ? rest : b_.binary(Opcode::remainder, rest, extent));
+          rest = b_.binary(Opcode::divide, rest, extent);
+        }
+        return;
+      }
+    }
+  }
+
+  void store_all(int stage, bool row) {
+    for (std::size_t k = 0; k < kernel_.ops.size(); ++k)
+      if (is_store(kernel_.ops[k]) && kernel_.ops[k].row == row && kernel_.ops[k].stage == stage) ops_.emit(k);
+  }
+
+  void lower_map() {
+    spread_parallel(0, &KernelBuilder::item);
+    for (std::size_t k = 0; k < kernel_.ops.size(); ++k) ops_.emit(k);
+  }
+
+  void lower_flat() {
+    extent_[0] = kernel_.parallel_size();
+    ops_.split_index(b_.item(0), parallel_axes_, extent_[0]);
+    for (std::size_t k = 0; k < kernel_.ops.size(); ++k) ops_.emit(k);
+  }
+
+  // -- rows ------------------------------------------------------------------------------------------
+
+  std::vector<std::size_t> reductions_of(int stage) const {
+    std::vector<std::size_t> list;
+    for (std::size_t k = 0; k < kernel_.ops.size(); ++k)
+      if (is_reduction(kernel_.ops[k]) && kernel_.ops[k].stage == stage + 1) list.push_back(k);
+    return list;
+  }
+  std::vector<std::size_t> row_stores_of(int stage) const {
+    std::vector<std::size_t> list;
+    for (std::size_t k = 0; k < kernel_.ops.size(); ++k)
+      if (is_store(kernel_.ops[k]) && kernel_.ops[k].row && kernel_.ops[k].stage == stage) list.push_back(k);
+    return list;
+  }
+
+  /// The row operations that these need, in order; values that `kept_` holds from an earlier stage end the search.
+  std::vector<std::size_t> needed_rows(std::span<const std::size_t> targets) const {
+    std::vector<char> wanted(kernel_.ops.size(), 0);
+    for (std::size_t t : targets) wanted[t] = 1;
+    std::vector<std::size_t> list;
+    for (std::size_t k = kernel_.ops.size(); k-- > 0;) {
+      if (!wanted[k]) continue;
+      const KernelOp& op = kernel_.ops[k];
+      if (op.row && !is_store(op)) list.push_back(k);
+      if (kept_.count(k)) continue;
+      for (std::int32_t a : op.args)
+        if (a >= 0 && kernel_.ops[static_cast<std::size_t>(a)].row) wanted[static_cast<std::size_t>(a)] = 1;
+    }
+    std::reverse(list.begin(), list.end());
+    return list;
+  }
+
+  struct Accumulators {
+    std::vector<std::size_t> reductions;
+    std::vector<Value> values;  ///< one for each reduce, two for each arg_reduce
+  };
+  Accumulators start(std::span<const std::size_t> reductions) {
+    Accumulators acc{{reductions.begin(), reductions.end()}, {}};
+    for (std::size_t r : reductions)
+      for (Value v : ops_.identity(kernel_.ops[r])) acc.values.push_back(v);
+    return acc;
+  }
+  /// Combines the row's values (already emitted) into the accumulators.
+  std::vector<Value> accumulate(const Accumulators& acc, std::span<const Value> current, Value row_number) {
+    std::vector<Value> next;
+    std::size_t k = 0;
+    for (std::size_t r : acc.reductions) {
+      const KernelOp& op = kernel_.ops[r];
+      const Value x = ops_.value(op.args[0]);
+      const std::size_t count = op.kind == KernelOp::Kind::arg_reduce ? 2 : 1;
+      const std::vector<Value> with = count == 2 ? std::vector<Value>{x, row_number} : std::vector<Value>{x};
+      for (Value v : ops_.combine(op, current.subspan(k, count), with)) next.push_back(v);
+      k += count;
+    }
+    return next;
+  }
+  /// Binds the finished accumulators as the values of their reductions.
+  void bind(const Accumulators& acc, std::span<const Value> values) {
+    std::size_t k = 0;
+    for (std::size_t r : acc.reductions) {
+      const bool arg = kernel_.ops[r].kind == KernelOp::Kind::arg_reduce;
+      ops_.set_value(r, values[k + (arg ? 1 : 0)]);
+      k += arg ? 2 : 1;
+    }
+  }
+  void emit_outer(int stage) {
+    for (std::size_t k = 0; k < kernel_.ops.size(); ++k) {
+      const KernelOp& op = kernel_.ops[k];
+      if (!op.row && !is_reduction(op) && !is_store(op) && op.stage == stage) ops_.emit(k);
+    }
+  }
+
+  /// One element of a row loop: sets the row indices, emits what is needed, stores; the reductions' arguments are then bound.
+  void emit_row_body(Value row_number, std::span<const std::size_t> needed, std::span<const std::size_t> stores) {
+    if (row_axes_.size() == 1) ops_.set_index(row_axes_[0], row_number);
+    else ops_.split_index(row_number, row_axes_, kernel_.row_size());
+    for (std::size_t k : needed) {
+      if (auto kept = kept_.find(k); kept != kept_.end()) {
+        ops_.set_value(k, b_.load(kept->second, row_number));
+        continue;
+      }
+      ops_.emit(k);
+      if (auto keep = keep_now_.find(k); keep != keep_now_.end()) b_.store(keep->second, row_number, ops_.value(static_cast<std::int32_t>(k)));
+    }
+    for (std::size_t k : stores) ops_.emit(k);
+  }
+
+  void lower_items_rows() {
+    spread_parallel(0, &KernelBuilder::item);
+    const bool column = schedule_.shape == Shape::column;
+    const Value rows = ops_.row_size(), zero = b_.constant_i64(0), one = b_.constant_i64(1);
+    for (int stage = 0; stage <= last_stage_; ++stage) {
+      emit_outer(stage);
+      const auto reductions = reductions_of(stage), stores = row_stores_of(stage);
+      if (!reductions.empty() || !stores.empty()) {
+        std::vector<std::size_t> targets = reductions;
+        targets.insert(targets.end(), stores.begin(), stores.end());
+        const auto needed = needed_rows(targets);
+        Accumulators acc = start(reductions);
+        if (column) column_loop(acc, needed, stores, rows);
+        else {
+          std::vector<Value> initial{zero};
+          initial.insert(initial.end(), acc.values.begin(), acc.values.end());
+          const auto p = b_.begin_loop(initial);
+          b_.loop_while(b_.compare(Opcode::less, p[0], rows));
+          emit_row_body(p[0], needed, stores);
+          std::vector<Value> next{b_.binary(Opcode::add, p[0], one)};
+          for (Value v : accumulate(acc, std::span(p).subspan(1), p[0])) next.push_back(v);
+          b_.end_loop(next);
+          bind(acc, std::span(p).subspan(1));
+        }
+      }
+      store_all(stage, false);
+    }
+    emit_outer_stores_after();
+  }
+
+  /// Virtual lanes of each item in private arrays, then the tree.
+  void column_loop(Accumulators& acc, std::span<const std::size_t> needed, std::span<const std::size_t> stores, Value rows) {
+    const Value zero = b_.constant_i64(0), one = b_.constant_i64(1), lanes = b_.constant_i64(virtual_lanes);
+    std::vector<int> arrays;
+    for (Value v : acc.values) arrays.push_back(b_.private_array(b_.type(v), virtual_lanes));
+    if (!arrays.empty()) {
+      const Value first[] = {zero};
+      const auto p = b_.begin_loop(first);
+      b_.loop_while(b_.compare(Opcode::less, p[0], lanes));
+      for (std::size_t k = 0; k < arrays.size(); ++k) b_.store(arrays[k], p[0], acc.values[k]);
+      const Value next[] = {b_.binary(Opcode::add, p[0], one)};
+      b_.end_loop(next);
+    }
+    {
+      const Value first[] = {zero};
+      const auto p = b_.begin_loop(first);
+      b_.loop_while(b_.compare(Opcode::less, p[0], rows));
+      emit_row_body(p[0], needed, stores);
+      const Value slot = b_.binary(Opcode::bit_and, p[0], b_.constant_i64(virtual_lanes - 1));
+      std::vector<Value> current;
+      for (int array : arrays) current.push_back(b_.load(array, slot));
+      const auto combined = accumulate(acc, current, p[0]);
+      for (std::size_t k = 0; k < arrays.size(); ++k) b_.store(arrays[k], slot, combined[k]);
+      const Value next[] = {b_.binary(Opcode::add, p[0], one)};
+      b_.end_loop(next);
+    }
+    if (arrays.empty()) return;
+    const Value first[] = {b_.constant_i64(virtual_lanes / 2)};
+    const auto distance = b_.begin_loop(first);
+    b_.loop_while(b_.compare(Opcode::greater, distance[0], zero));
+    {
+      const Value from[] = {zero};
+      const auto lane = b_.begin_loop(from);
+      b_.loop_while(b_.compare(Opcode::less, lane[0], distance[0]));
+      const Value other = b_.binary(Opcode::add, lane[0], distance[0]);
+      std::size_t k = 0;
+      for (std::size_t r : acc.reductions) {
+        const std::size_t count = kernel_.ops[r].kind == KernelOp::Kind::arg_reduce ? 2 : 1;
+        std::vector<Value> mine, theirs;
+        for (std::size_t j = 0; j < count; ++j) {
+          mine.push_back(b_.load(arrays[k + j], lane[0]));
+          theirs.push_back(b_.load(arrays[k + j], other));
+        }
+        const auto combined = ops_.combine(kernel_.ops[r], mine, theirs);
+        for (std::size_t j = 0; j < count; ++j) b_.store(arrays[k + j], lane[0], combined[j]);
+        k += count;
+      }
+      const Value next[] = {b_.binary(Opcode::add, lane[0], one)};
+      b_.end_loop(next);
+    }
+    const Value next[] = {b_.binary(Opcode::shift_right, distance[0], one)};
+    b_.end_loop(next);
+    std::vector<Value> results;
+    for (int array : arrays) results.push_back(b_.load(array, zero));
+    bind(acc, results);
+  }
+
+  // -- blocks of 32 lanes ---------------------------------------------------------------------------------
+
+  /// Rows first..end by 32 lanes: whole strips, then a masked one. Returns the accumulators of each lane.
+  std::vector<Value> strip_loop(const Accumulators& acc, std::span<const std::size_t> needed, std::span<const std::size_t> stores,
+                                Value lane, Value first, Value end) {
+    const Value step = b_.constant_i64(virtual_lanes);
+    std::vector<Value> initial{first};
+    initial.insert(initial.end(), acc.values.begin(), acc.values.end());
+    const auto p = b_.begin_loop(initial);
+    const Value after = b_.binary(Opcode::add, p[0], step);
+    b_.loop_while(b_.compare(Opcode::less_equal, after, end));
+    const Value row = b_.binary(Opcode::add, p[0], lane);
+    emit_row_body(row, needed, stores);
+    std::vector<Value> next{after};
+    for (Value v : accumulate(acc, std::span(p).subspan(1), row)) next.push_back(v);
+    b_.end_loop(next);
+
+    const Value last = b_.binary(Opcode::add, p[0], lane);
+    b_.begin_if(b_.compare(Opcode::less, last, end));
+    emit_row_body(last, needed, stores);
+    const auto then = accumulate(acc, std::span(p).subspan(1), last);
+    b_.begin_else(then);
+    const std::vector<Value> otherwise(p.begin() + 1, p.end());
+    return b_.end_if(otherwise);
+  }
+
+  /// Combines the lanes pairwise; afterwards every lane has the result, which is uniform.
+  std::vector<Value> lane_tree(const Accumulators& acc, std::vector<Value> values) {
+    for (std::int64_t distance = virtual_lanes / 2; distance > 0; distance /= 2) {
+      const Value mask = b_.constant_i64(distance);
+      std::size_t k = 0;
+      for (std::size_t r : acc.reductions) {
+        const std::size_t count = kernel_.ops[r].kind == KernelOp::Kind::arg_reduce ? 2 : 1;
+        std::vector<Value> mine(values.begin() + static_cast<std::ptrdiff_t>(k), values.begin() + static_cast<std::ptrdiff_t>(k + count)), theirs;
+        for (Value v : mine) theirs.push_back(b_.shuffle(ShuffleMode::exclusive_or, v, mask));
+        const auto combined = ops_.combine(kernel_.ops[r], mine, theirs);
+        std::copy(combined.begin(), combined.end(), values.begin() + static_cast<std::ptrdiff_t>(k));
+        k += count;
+      }
+    }
+    const Value zero = b_.constant_i64(0);
+    for (Value& v : values) v = b_.shuffle(ShuffleMode::index, v, zero);
+    return values;
+  }
+
+  /// Row values that are dear to compute and needed again in a later stage get a row buffer.
+  void plan_row_buffers() {
+    if (!schedule_.row_buffer) return;
+    std::vector<std::int32_t> first_stage(kernel_.ops.size(), -1);
+    for (int stage = 0; stage <= last_stage_; ++stage) {
+      std::vector<std::size_t> targets = reductions_of(stage);
+      for (std::size_t s : row_stores_of(stage)) targets.push_back(s);
+      for (std::size_t k : needed_rows(targets)) {
+        if (first_stage[k] < 0) first_stage[k] = stage;
+        else if (ops_.is_dear(kernel_.ops[k]) && first_stage[k] < stage && !buffer_from_.count(k))
+          buffer_from_[k] = first_stage[k];
+      }
+    }
+    for (auto& [k, stage] : buffer_from_)
+      buffers_[k] = b_.shared_sized_by(kernel_.ops[k].dtype, ops_.row_size_parameter());
+  }
+
+  void lower_gang() {
+    spread_parallel(0, &KernelBuilder::block);
+    const Value lane = b_.thread(0), rows = ops_.row_size(), zero = b_.constant_i64(0);
+    plan_row_buffers();
+    for (int stage = 0; stage <= last_stage_; ++stage) {
+      emit_outer(stage);
+      const auto reductions = reductions_of(stage), stores = row_stores_of(stage);
+      if (!reductions.empty() || !stores.empty()) {
+        std::vector<std::size_t> targets = reductions;
+        targets.insert(targets.end(), stores.begin(), stores.end());
+        keep_now_.clear();
+        for (auto& [k, from] : buffer_from_)
+          if (from == stage) keep_now_[k] = buffers_[k];
+        const auto needed = needed_rows(targets);
+        const Accumulators acc = start(reductions);
+        const auto lanes = strip_loop(acc, needed, stores, lane, zero, rows);
+        if (!reductions.empty()) bind(acc, lane_tree(acc, lanes));
+        for (auto& [k, memory] : keep_now_) kept_[k] = memory;
+      }
+      store_all(stage, false);
+    }
+    emit_outer_stores_after();
+  }
+
+  void lower_split() {
+    spread_parallel(1, &KernelBuilder::block);
+    const std::int64_t chunks = (kernel_.row_size() + chunk_rows - 1) / chunk_rows;
+    extent_[0] = chunks;
+    const Value lane = b_.thread(0), rows = ops_.row_size(), zero = b_.constant_i64(0), one = b_.constant_i64(1);
+    const Value chunk_count = ops_.number(static_cast<std::uint64_t>(chunks), "chunks");
+    const Value first = b_.binary(Opcode::multiply, b_.block(0), b_.constant_i64(chunk_rows));
+    const Value end = b_.binary(Opcode::minimum, b_.binary(Opcode::add, first, b_.constant_i64(chunk_rows)), rows);
+    const auto reductions = reductions_of(0), stores = row_stores_of(0);
+    std::vector<std::size_t> targets = reductions;
+    targets.insert(targets.end(), stores.begin(), stores.end());
+    emit_outer(0);
+    const Accumulators acc = start(reductions);
+    const auto lanes = strip_loop(acc, needed_rows(targets), stores, lane, first, end);
+    if (reductions.empty()) return;
+    const auto partial = lane_tree(acc, lanes);
+
+    const Value row_number = ops_.flat_index(parallel_axes_);
+    const Value base = b_.binary(Opcode::multiply, row_number, chunk_count);
+    std::vector<int> partials;
+    for (Value v : partial) {
+      partials.push_back(b_.buffer(b_.type(v), true, true, "partials"));
+      scratch_bytes_.push_back(kernel_.parallel_size() * chunks * static_cast<std::int64_t>(size_of(b_.type(v))));
+      b_.store(partials.back(), b_.binary(Opcode::add, base, b_.block(0)), v);
+    }
+    const int tickets = b_.buffer(DType::int32, true, true, "tickets");
+    ticket_bytes_ = kernel_.parallel_size() * 4;
+    b_.fence();
+    const Value nothing = b_.constant_of<std::int32_t>(0);
+    b_.begin_if(b_.compare(Opcode::equal, lane, zero));
+    const Value old = b_.atomic(AtomicOp::add, tickets, row_number, b_.constant_of<std::int32_t>(1));
+    const Value then[] = {old}, otherwise[] = {nothing};
+    b_.begin_else(then);
+    const Value mine = b_.end_if(otherwise)[0];
+    const Value arrived = b_.convert(b_.shuffle(ShuffleMode::index, mine, zero), DType::int64);
+    b_.begin_if(b_.compare(Opcode::equal, b_.binary(Opcode::add, arrived, one), chunk_count));
+    b_.fence();
+    finish_split(acc, partials, base, chunk_count, lane);
+    b_.begin_else();
+    b_.end_if();
+  }
+
+  /// The last block: the chunks' results as one more row, then everything that is computed from them.
+  void finish_split(const Accumulators& acc, std::span<const int> partials, Value base, Value count, Value lane) {
+    const Value zero = b_.constant_i64(0), step = b_.constant_i64(virtual_lanes);
+    std::vector<Value> initial{zero};
+    for (std::size_t r : acc.reductions)
+      for (Value v : ops_.identity(kernel_.ops[r])) initial.push_back(v);
+    const auto p = b_.begin_loop(initial);
+    b_.loop_while(b_.compare(Opcode::less, p[0], count));
+    const Value chunk = b_.binary(Opcode::add, p[0], lane);
+    b_.begin_if(b_.compare(Opcode::less, chunk, count));
+    std::vector<Value> combined;
+    std::size_t k = 0;
+    for (std::size_t r : acc.reductions) {
+      const std::size_t width = kernel_.ops[r].kind == KernelOp::Kind::arg_reduce ? 2 : 1;
+      std::vector<Value> theirs;
+      for (std::size_t j = 0; j < width; ++j) theirs.push_back(b_.load(partials[k + j], b_.binary(Opcode::add, base, chunk)));
+      for (Value v : ops_.combine(kernel_.ops[r], std::span(p).subspan(1 + k, width), theirs)) combined.push_back(v);
+      k += width;
+    }
+    b_.begin_else(combined);
+    const std::vector<Value> before(p.begin() + 1, p.end());
+    const auto merged = b_.end_if(before);
+    std::vector<Value> next{b_.binary(Opcode::add, p[0], step)};
+    next.insert(next.end(), merged.begin(), merged.end());
+    b_.end_loop(next);
+    bind(acc, lane_tree(acc, {p.begin() + 1, p.end()}));
+    for (int stage = 1; stage <= last_stage_; ++stage) {
+      emit_outer(stage);
+      store_all(stage, false);
+    }
+    store_all(0, false);
+  }
+
+  /// Outer operations of the stage after the last row loop, and their stores.
+  void emit_outer_stores_after() {}
+
+  const Kernel& kernel_;
+  const Schedule& schedule_;
+  OpLowering ops_;
+  KernelBuilder& b_;
+  std::vector<std::size_t> parallel_axes_, row_axes_;
+  std::int32_t last_stage_ = 0;
+  std::int64_t extent_[3] = {1, 1, 1};
+  std::vector<std::int64_t> scratch_bytes_;
+  std::int64_t ticket_bytes_ = 0;
+  std::map<std::size_t, std::int32_t> buffer_from_;   ///< op -> the stage that computes it for its row buffer
+  std::map<std::size_t, int> buffers_, keep_now_, kept_;
+};
+
+}  // namespace
+
+LoweredKernel lower(const Kernel& kernel, const Schedule& schedule, std::span<const DType> slot_types) {
+  return Lowering(kernel, schedule, slot_types).run();
+}
+
+}  // namespace noyau::jit

@@ -1,0 +1,346 @@
+// Linearising: one walk over the unevaluated part of the graph, without recursion.
+// SPDX-License-Identifier: Apache-2.0
+#include "jit/trace.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "jit/affine.hpp"
+
+namespace noyau::jit {
+namespace {
+
+bool is_alias(NodeKind kind) {
+  return kind == NodeKind::view || kind == NodeKind::watch || kind == NodeKind::stop_gradient ||
+         kind == NodeKind::custom_gradient;
+}
+
+/// Results of these are kept when somebody holds them: they are dear to compute again.
+bool is_dear(NodeKind kind) {
+  switch (kind) {
+    case NodeKind::data:
+    case NodeKind::constant:
+    case NodeKind::iota:
+    case NodeKind::elementwise:
+    case NodeKind::cast:
+    case NodeKind::view:
+    case NodeKind::roll:
+    case NodeKind::pad:
+    case NodeKind::concatenate:
+    case NodeKind::watch:
+    case NodeKind::stop_gradient:
+    case NodeKind::custom_gradient: return false;
+    default: return true;
+  }
+}
+
+}  // namespace
+
+Resolved resolve(Node* node, int output) {
+  Resolved at{node, output, 0, node->shape.dense_strides(), true};
+  const Shape& shape = node->shape;
+  while (!at.node->is_evaluated() && is_alias(at.node->kind)) {
+    Node* next;
+    int next_output;
+    std::int64_t offset = 0;
+    Shape strides;
+    const Node& alias = *at.node;
+    if (alias.kind == NodeKind::view) {
+      const auto& view = std::get<ViewAttributes>(alias.attributes);
+      next = alias.base.node();
+      next_output = alias.base.output();
+      offset = view.offset;
+      strides = view.strides;
+    } else {
+      next = alias.inputs[0].node();
+      next_output = alias.inputs[0].output();
+      strides = alias.shape.dense_strides();
+    }
+    if (at.dense) {
+      // The consumer sees the alias whole, if perhaps in another shape: then the strides are those of the alias.
+      if (at.node->shape == shape) {
+        at.offset = offset;
+        at.strides = strides;
+      } else if (!is_dense(offset, strides, alias.shape)) {
+        return at;
+      }
+    } else if (!is_dense(offset, strides, alias.shape)) {
+      AffineMap map{at.offset, {at.strides.begin(), at.strides.end()}};
+      const std::vector<std::int64_t> extents(shape.begin(), shape.end());
+      auto coordinates = decompose(map, extents, alias.shape);
+      if (!coordinates) return at;  // the alias has to be copied first
+      const AffineMap through = compose(offset, strides, *coordinates, extents.size());
+      at.offset = through.offset;
+      for (int k = 0; k < shape.rank(); ++k) at.strides[k] = through.strides[static_cast<std::size_t>(k)];
+    }
+    at.node = next;
+    at.output = next_output;
+    at.dense = is_dense(at.offset, at.strides, shape) && shape.elements() == next->shape.elements();
+  }
+  return at;
+}
+
+namespace {
+
+struct Visited {
+  Node* node;
+  std::uint32_t references = 0;  ///< from nodes of this walk
+  std::int32_t trace_index = -1;
+  bool root = false, alive = false, held = false, stored = false, computed = false, wanted_by_new = false;
+};
+
+class Lineariser {
+ public:
+  explicit Lineariser(std::span<const Array> roots) {
+    static std::uint64_t walk = 0;
+    walk_ = ++walk;
+    for (const Array& root : roots)
+      if (!root.node()->is_evaluated()) visit(root.node())->root = true;
+    walk_graph();
+    std::sort(visited_.begin(), visited_.end(),
+              [](const Visited& a, const Visited& b) { return a.node->number < b.node->number; });
+    for (std::size_t k = 0; k < visited_.size(); ++k) visited_[k].node->visit_index = static_cast<std::int32_t>(k);
+    mark_computed();
+    decide_stored();
+    emit();
+    hash_key();
+  }
+  Trace take() { return std::move(trace_); }
+
+ private:
+  Visited* visit(Node* node) {
+    if (node->visit == walk_) return &visited_[static_cast<std::size_t>(node->visit_index)];
+    node->visit = walk_;
+    node->visit_index = static_cast<std::int32_t>(visited_.size());
+    visited_.push_back({node});
+    if (!node->is_evaluated()) pending_.push_back(node);
+    return &visited_.back();
+  }
+  Visited& at(const Node* node) { return visited_[static_cast<std::size_t>(node->visit_index)]; }
+
+  void walk_graph() {
+    while (!pending_.empty()) {
+      Node* node = pending_.back();
+      pending_.pop_back();
+      if (node->status.load(std::memory_order_acquire) == NodeStatus::failed) std::rethrow_exception(node->failure);
+      for (const NodeRef& input : node->inputs) visit(input.node())->references++;
+      if (node->base.node()) visit(node->base.node())->references++;
+    }
+  }
+
+  /// Which nodes this plan computes, rather than only passing through as an alias on the way.
+  void mark_computed() {
+    for (auto v = visited_.rbegin(); v != visited_.rend(); ++v) {
+      if (v->root) v->computed = true;
+      if (!v->computed) continue;
+      if (v->node->is_evaluated()) continue;
+      if (is_alias(v->node->kind)) {
+        at(resolve(v->node, 0).node).computed = true;
+        continue;
+      }
+      for (const NodeRef& input : v->node->inputs) at(resolve(input.node(), input.output()).node).computed = true;
+    }
+  }
+
+  void decide_stored() {
+    for (auto v = visited_.rbegin(); v != visited_.rend(); ++v) {
+      Node& node = *v->node;
+      if (node.is_evaluated()) continue;
+      v->alive = v->held || v->root || node.references.load(std::memory_order_relaxed) > v->references;
+      const bool again = node.evals_unstored >= 1;
+      v->stored = v->root || (v->computed && v->alive &&
+                              (is_dear(node.kind) || (again && v->wanted_by_new) ||
+                               (node.evals_unstored >= 2 && node.handles.load(std::memory_order_relaxed) > 0)));
+      const bool is_new = v->computed && !again && !is_alias(node.kind);
+      const bool keeps_inputs = v->alive && !v->stored;
+      auto touch = [&](Node* input) {
+        Visited& i = at(input);
+        i.held |= keeps_inputs;
+        i.wanted_by_new |= is_new || (is_alias(node.kind) && v->wanted_by_new);
+      };
+      for (const NodeRef& input : node.inputs) touch(input.node());
+      if (node.base.node()) touch(node.base.node());
+    }
+  }
+
+  void emit() {
+    for (Visited& v : visited_) {
+      if (!v.computed) continue;  // aliases are, when somebody asked for them or resolve() stopped there
+      Node& node = *v.node;
+      const bool evaluated = node.is_evaluated();
+      v.trace_index = static_cast<std::int32_t>(trace_.nodes.size());
+      TraceNode t;
+      t.node = &node;
+      t.kind = evaluated ? NodeKind::data : node.kind;
+      t.code = node.code;
+      t.dtype = node.dtype;
+      t.root = v.root;
+      t.stored = v.stored;
+      t.alive = v.alive;
+      t.first_edge = static_cast<std::int32_t>(trace_.edges.size());
+      if (!trace_.device) trace_.device = node.device;
+      if (!evaluated) {
+        if (is_alias(node.kind)) {
+          t.kind = NodeKind::view;
+          add_edge(resolve(&node, 0));
+        } else {
+          for (const NodeRef& input : node.inputs) add_edge(resolve(input.node(), input.output()));
+        }
+        t.edge_count = static_cast<std::int32_t>(trace_.edges.size()) - t.first_edge;
+        add_slots(t);
+      }
+      trace_.nodes.push_back(t);
+    }
+  }
+
+  void add_edge(const Resolved& r) {
+    Edge e{at(r.node).trace_index, r.output, r.offset, r.strides, r.dense};
+    trace_.nodes[static_cast<std::size_t>(e.producer)].uses++;
+    trace_.edges.push_back(e);
+  }
+
+  void add_slot(std::uint64_t bits, DType type) {
+    trace_.slots.push_back(bits);
+    trace_.slot_types.push_back(type);
+  }
+
+  void add_slots(TraceNode& t) {
+    const Node& node = *t.node;
+    t.slot = static_cast<std::int32_t>(trace_.slots.size());
+    switch (node.kind) {
+      case NodeKind::constant: {
+        // Equal constants share a slot, so that the plan may merge what is computed from them; the slot is part of the key.
+        const Scalar value = std::get<Scalar>(node.attributes);
+        const std::uint64_t hashed = value.bits * 16 + static_cast<std::uint64_t>(value.dtype);
+        auto [found, fresh] = constants_.try_emplace(hashed ^ (value.bits >> 60), t.slot);
+        if (!fresh && trace_.slots[static_cast<std::size_t>(found->second)] == value.bits &&
+            trace_.slot_types[static_cast<std::size_t>(found->second)] == value.dtype) {
+          t.slot = found->second;
+        } else {
+          add_slot(value.bits, value.dtype);
+        }
+        break;
+      }
+      case NodeKind::iota: {
+        const auto& a = std::get<IotaAttributes>(node.attributes);
+        add_slot(a.start.bits, node.dtype);
+        add_slot(a.step.bits, node.dtype);
+        if (a.last) add_slot(a.last->bits, node.dtype);
+        break;
+      }
+      case NodeKind::pad: {
+        const auto& a = std::get<PadAttributes>(node.attributes);
+        add_slot(a.value.bits, node.dtype);
+        break;
+      }
+      case NodeKind::roll:
+        for (std::int64_t shift : std::get<RollAttributes>(node.attributes).shifts)
+          add_slot(static_cast<std::uint64_t>(shift), DType::int64);
+        break;
+      case NodeKind::random: {
+        const auto& a = std::get<RandomAttributes>(node.attributes);
+        add_slot(a.seed, DType::uint64);
+        add_slot(a.call, DType::uint64);
+        add_slot(a.low.bits, a.low.dtype);
+        add_slot(a.high.bits, a.high.dtype);
+        break;
+      }
+      case NodeKind::transfer: throw NotImplemented("[to] copying between devices is not there yet");
+      default: t.slot = -1;
+    }
+  }
+
+  template <class T>
+  void put(T value) { words_.push_back(static_cast<std::uint64_t>(value)); }
+  void put(const Shape& shape) {
+    put(shape.rank());
+    for (std::int64_t d : shape) put(d);
+  }
+  template <class T>
+  void put_all(const T& list) {
+    put(list.size());
+    for (auto v : list) put(v);
+  }
+
+  void hash_key() {
+    words_.reserve(trace_.nodes.size() * 12 + trace_.edges.size() * 8);
+    for (const TraceNode& t : trace_.nodes) {
+      put(static_cast<std::uint64_t>(t.kind) | std::uint64_t{t.code} << 8 | static_cast<std::uint64_t>(t.dtype) << 16 |
+          std::uint64_t{t.root} << 24 | std::uint64_t{t.stored} << 25);
+      put(t.shape());
+      if (t.slot >= 0) put(t.slot);
+      if (t.kind != NodeKind::data) hash_attributes(*t.node);
+      put(t.edge_count);
+      for (const Edge& e : trace_.edges_of(t)) {
+        put(static_cast<std::uint64_t>(e.producer) | static_cast<std::uint64_t>(e.output) << 32);
+        put(e.offset);
+        put(e.strides);
+      }
+    }
+    const XXH128_hash_t h = XXH3_128bits(words_.data(), words_.size() * sizeof(words_[0]));
+    trace_.key = {h.low64, h.high64};
+  }
+
+  void hash_attributes(const Node& node) {
+    switch (node.kind) {
+      case NodeKind::iota: {
+        const auto& a = std::get<IotaAttributes>(node.attributes);
+        put(a.axis);
+        put(a.last.has_value());
+        break;
+      }
+      case NodeKind::reduce:
+      case NodeKind::arg_reduce:
+      case NodeKind::concatenate: {
+        const auto& a = std::get<AxesAttributes>(node.attributes);
+        put_all(a.axes);
+        put(a.keepdims);
+        break;
+      }
+      case NodeKind::pad: {
+        const auto& a = std::get<PadAttributes>(node.attributes);
+        put(static_cast<int>(a.mode));
+        put_all(a.low);
+        put_all(a.high);
+        break;
+      }
+      case NodeKind::set: {
+        const auto& a = std::get<ViewAttributes>(node.attributes);
+        put(a.offset);
+        put(a.strides);
+        break;
+      }
+      case NodeKind::random: put(static_cast<int>(std::get<RandomAttributes>(node.attributes).distribution)); break;
+      case NodeKind::convolution:
+      case NodeKind::convolution_input_gradient:
+      case NodeKind::convolution_weight_gradient:
+      case NodeKind::max_pool:
+      case NodeKind::max_pool_gradient:
+      case NodeKind::avg_pool:
+      case NodeKind::avg_pool_gradient: {
+        const auto& a = std::get<WindowAttributes>(node.attributes);
+        for (int k = 0; k < 2; ++k)
+          for (std::int64_t v : {a.window[k], a.stride[k], a.low[k], a.high[k], a.dilation[k]}) put(v);
+        put(a.groups);
+        break;
+      }
+      default: break;
+    }
+  }
+
+  Trace trace_;
+  std::vector<Visited> visited_;
+  std::vector<Node*> pending_;
+  std::unordered_map<std::uint64_t, std::int32_t> constants_;
+  std::vector<std::uint64_t> words_;
+  std::uint64_t walk_;
+};
+
+}  // namespace
+
+Trace linearise(std::span<const Array> roots) { return Lineariser(roots).take(); }
+
+}  // namespace noyau::jit
