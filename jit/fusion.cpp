@@ -36,6 +36,8 @@ bool is_step(NodeKind kind) {
   }
 }
 
+bool is_whole_alias(const Trace& trace, const TraceNode& t) { return t.kind == NodeKind::view && trace.edges_of(t)[0].dense; }
+
 namespace {
 
 constexpr std::int32_t never = std::numeric_limits<std::int32_t>::max() / 2;
@@ -253,7 +255,7 @@ class Fuser {
   void place(std::int32_t i) {
     const TraceNode& t = node(i);
     Placement& p = at(i);
-    if (t.kind == NodeKind::data) return;
+    if (t.kind == NodeKind::data || is_whole_alias(trace_, t)) return;
     if (is_step(t.kind)) {
       for (const Edge& e : trace_.edges_of(t)) p.level = std::max(p.level, memory_level(e.producer));
       return;

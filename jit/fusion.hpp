@@ -41,6 +41,8 @@ struct Fusion {
 };
 Fusion fuse(const Trace& trace, const FusionOptions& options);
 
+/// True for a stored view that shows its producer whole and in order: it shares the producer's memory.
+bool is_whole_alias(const Trace& trace, const TraceNode& t);
 /// True for nodes that are steps of their own: their inputs and outputs are in memory.
 bool is_step(NodeKind kind);
 

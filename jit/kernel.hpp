@@ -30,14 +30,15 @@ struct KernelBuffer {
   std::int64_t offset = 0;   ///< in elements
   DType dtype = float32;
   bool written = false;
+  bool permuted = false;     ///< its memory is not in row-major order
 };
 
 struct KernelOp {
   enum class Kind : std::uint8_t {
     load,         ///< buffer at maps[0]
     roll_load,    ///< buffer where axis k's coordinate maps[k], shifted by slot + k, wraps at extents[k]; strides
-    pad_load,     ///< buffer where maps[k] - low[k] is clamped or reflected; or the scalar `slot` outside
-    part_load,    ///< one input of a concatenation: buffer at maps[k] - low[k], meaningless outside [0, extents[k]) of axis `axis`
+    pad_load,     ///< buffer where maps[k] - low[k] is clamped or reflected on the axes that `padded` marks; outside, the scalar
+                  ///< `slot` when there is one; strides
     inside,       ///< bool: whether maps[0] < extents[0]
     scalar,       ///< slot
     iota,         ///< slots start, step (, last) at coordinate maps[0]
@@ -58,6 +59,7 @@ struct KernelOp {
   std::int32_t buffer = -1, slot = -1;
   std::vector<AffineMap> maps;               ///< over the kernel's axes, offsets folded into the buffer's where possible
   std::vector<std::int64_t> extents, strides, low;
+  std::vector<bool> padded;
   PadMode pad_mode = PadMode::constant;
   bool exact_last = false;                   ///< iota: the last element is slot + 2
   Distribution distribution = Distribution::uniform;

@@ -201,7 +201,6 @@ class Lowering {
       }
       store_all(stage, false);
     }
-    emit_outer_stores_after();
   }
 
   /// Virtual lanes of each item in private arrays, then the tree.
@@ -344,7 +343,6 @@ class Lowering {
       }
       store_all(stage, false);
     }
-    emit_outer_stores_after();
   }
 
   void lower_split() {
@@ -421,9 +419,6 @@ class Lowering {
     }
     store_all(0, false);
   }
-
-  /// Outer operations of the stage after the last row loop, and their stores.
-  void emit_outer_stores_after() {}
 
   const Kernel& kernel_;
   const Schedule& schedule_;

@@ -226,14 +226,14 @@ class Lineariser {
       }
       case NodeKind::iota: {
         const auto& a = std::get<IotaAttributes>(node.attributes);
-        add_slot(a.start.bits, node.dtype);
-        add_slot(a.step.bits, node.dtype);
-        if (a.last) add_slot(a.last->bits, node.dtype);
+        add_slot(a.start.bits, a.start.dtype);
+        add_slot(a.step.bits, a.step.dtype);
+        if (a.last) add_slot(a.last->bits, a.last->dtype);
         break;
       }
       case NodeKind::pad: {
         const auto& a = std::get<PadAttributes>(node.attributes);
-        add_slot(a.value.bits, node.dtype);
+        add_slot(a.value.bits, a.value.dtype);
         break;
       }
       case NodeKind::roll:

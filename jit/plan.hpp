@@ -1,0 +1,76 @@
+// Plan: the steps that compute a trace, as relocatable data.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/device.hpp"
+#include "jit/fusion.hpp"
+#include "jit/lower.hpp"
+#include "jit/trace.hpp"
+
+namespace noyau::jit {
+
+/// Memory of a plan.
+struct PlanBuffer {
+  enum class Kind : std::uint8_t {
+    leaf,       ///< storage of an evaluated node
+    stored,     ///< becomes the storage of a node
+    temporary   ///< a piece of the plan's arena
+  };
+  Kind kind = Kind::temporary;
+  std::int32_t node = -1, output = 0;   ///< trace node; -1 for scratch
+  std::int64_t bytes = 0;
+  std::int64_t offset = 0;              ///< in the arena
+  std::int32_t first = 0, last = -1;    ///< steps between which a temporary lives
+};
+
+struct PlanPointer {
+  std::int32_t buffer = 0;
+  std::int64_t offset = 0;  ///< bytes
+};
+
+struct PlanStep {
+  LaunchStep::Kind kind = LaunchStep::Kind::kernel;
+  std::string name;
+  ExecutableRef executable;
+  std::shared_ptr<PreparedCall> call;
+  std::int64_t extent[3] = {1, 1, 1};
+  std::vector<PlanPointer> pointers;
+  std::vector<ParameterSource> parameters;
+  std::int64_t bytes = 0;
+  bool compiled = false;        ///< while the plan is fresh: compiled for it, not found in a cache
+};
+
+/// An output of the plan: which buffer becomes whose storage.
+struct PlanOutput {
+  std::int32_t node, output, buffer;
+};
+
+struct Plan {
+  std::vector<PlanBuffer> buffers;
+  std::vector<PlanStep> steps;
+  std::vector<PlanOutput> outputs;
+  std::vector<std::int32_t> counted;   ///< trace nodes computed and alive, but not stored
+  std::int64_t arena_bytes = 0;
+  std::string text;                    ///< for explain: kernels, schedules, code
+};
+
+struct PlanOptions {
+  FusionOptions fusion;
+  bool library = true;    ///< use vendor routines where they apply
+  bool compile = true;    ///< false: no executables (for explain and null devices)
+  bool describe = false;  ///< fill Plan::text
+};
+/// Makes and compiles a plan. Called under the eval mutex.
+Plan make_plan(const Trace& trace, const PlanOptions& options);
+
+/// Assigns arena offsets to temporaries by their lifetimes.
+void plan_memory(Plan& plan);
+/// Checks that each value is made once, before it is read, and that temporaries alive together do not overlap. InternalError.
+void verify_plan(const Plan& plan);
+
+}  // namespace noyau::jit
