@@ -110,8 +110,7 @@ struct LaunchStep {
 struct Submission {
   std::vector<LaunchStep> steps;
   std::vector<BufferRef> keep_alive;
-  std::vector<ExecutableRef> executables;
-  std::vector<std::shared_ptr<PreparedCall>> calls;
+  std::shared_ptr<const void> owner;  ///< of the executables, calls and names
 };
 
 /// A device. Implementations: backends/*/device. Every method may be called from any thread.

@@ -126,7 +126,7 @@ class Lineariser {
       Node* node = pending_.back();
       pending_.pop_back();
       if (node->status.load(std::memory_order_acquire) == NodeStatus::failed) std::rethrow_exception(node->failure);
-      for (const NodeRef& input : node->inputs) visit(input.node())->references++;
+      for (const NodeRef& input : value_inputs(*node)) visit(input.node())->references++;
       if (node->base.node()) visit(node->base.node())->references++;
     }
   }
@@ -161,7 +161,7 @@ class Lineariser {
         i.held |= keeps_inputs;
         i.wanted_by_new |= is_new || (is_alias(node.kind) && v->wanted_by_new);
       };
-      for (const NodeRef& input : node.inputs) touch(input.node());
+      for (const NodeRef& input : value_inputs(node)) touch(input.node());
       if (node.base.node()) touch(node.base.node());
     }
   }

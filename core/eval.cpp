@@ -1,0 +1,285 @@
+// Evaluation: plan (or find the plan), allocate, submit, commit.
+// SPDX-License-Identifier: Apache-2.0
+#include "core/eval.hpp"
+
+#include <fmt/format.h>
+
+#include <mutex>
+#include <unordered_map>
+
+#include "core/convert.hpp"
+#include "core/device.hpp"
+#include "core/graph.hpp"
+#include "core/log.hpp"
+#include "core/memory.hpp"
+#include "core/plan_counters.hpp"
+#include "jit/trace.hpp"
+
+namespace noyau {
+namespace {
+
+thread_local jit::PlanOptions plan_options;
+
+struct PlanKey {
+  jit::Hash128 trace;
+  const DeviceBackend* device;
+  bool rows, fused, library;
+  bool operator==(const PlanKey&) const = default;
+};
+struct PlanKeyHash {
+  std::size_t operator()(const PlanKey& key) const { return key.trace.low; }
+};
+
+/// Everything that evaluations share; never destroyed.
+struct Evaluator {
+  std::mutex mutex;
+  std::unordered_map<PlanKey, std::shared_ptr<jit::Plan>, PlanKeyHash> plans;
+};
+Evaluator& evaluator() {
+  static Evaluator* leaked = new Evaluator;
+  return *leaked;
+}
+constexpr std::size_t most_plans = 4096;
+
+/// The memory of one run of a plan.
+struct Memory {
+  std::vector<BufferRef> owned;        ///< by plan buffer; null for temporaries
+  std::vector<std::byte*> addresses;   ///< by plan buffer
+  BufferRef arena;
+};
+
+Memory allocate(const jit::Plan& plan, const jit::Trace& trace, DeviceBackend& backend) {
+  Memory memory;
+  memory.owned.resize(plan.buffers.size());
+  memory.addresses.resize(plan.buffers.size());
+  if (plan.arena_bytes > 0) memory.arena = memory::allocate(backend, static_cast<std::size_t>(plan.arena_bytes));
+  for (std::size_t k = 0; k < plan.buffers.size(); ++k) {
+    const jit::PlanBuffer& b = plan.buffers[k];
+    switch (b.kind) {
+      case jit::PlanBuffer::Kind::temporary:
+        if (b.last >= 0) memory.addresses[k] = memory.arena->data + b.offset;
+        break;
+      case jit::PlanBuffer::Kind::leaf: {
+        const Storage& storage =
+            trace.nodes[static_cast<std::size_t>(b.node)].node->storage[static_cast<std::size_t>(b.output)];
+        memory.owned[k] = storage.buffer;
+        memory.addresses[k] = storage.buffer->data + storage.offset;
+        break;
+      }
+      case jit::PlanBuffer::Kind::stored:
+        memory.owned[k] = memory::allocate(backend, static_cast<std::size_t>(b.bytes));
+        memory.addresses[k] = memory.owned[k]->data;
+        break;
+    }
+  }
+  return memory;
+}
+
+Submission submission_of(const jit::Plan& plan, const std::shared_ptr<jit::Plan>& hold, const jit::Trace& trace, const Memory& memory) {
+  Submission submission;
+  submission.steps.reserve(plan.steps.size());
+  for (const jit::PlanStep& step : plan.steps) {
+    LaunchStep launch;
+    launch.kind = step.kind;
+    launch.executable = step.executable.get();
+    launch.call = step.call.get();
+    std::copy(step.extent, step.extent + 3, launch.extent);
+    launch.pointers.reserve(step.pointers.size());
+    for (const jit::PlanPointer& p : step.pointers)
+      launch.pointers.push_back(memory.addresses[static_cast<std::size_t>(p.buffer)] + p.offset);
+    launch.parameters.reserve(step.parameters.size());
+    for (const jit::ParameterSource& p : step.parameters)
+      launch.parameters.push_back(p.slot < 0 ? p.bits : trace.slots[static_cast<std::size_t>(p.slot)]);
+    launch.bytes = step.bytes;
+    launch.name = step.name;
+    submission.steps.push_back(std::move(launch));
+  }
+  for (const BufferRef& buffer : memory.owned)
+    if (buffer) submission.keep_alive.push_back(buffer);
+  if (memory.arena) submission.keep_alive.push_back(memory.arena);
+  submission.owner = hold;
+  return submission;
+}
+
+/// Gives nodes their storage and lets go of what they were computed from.
+void commit(const jit::Plan& plan, const jit::Trace& trace, const Memory& memory, std::uint64_t ticket) {
+  for (const BufferRef& buffer : memory.owned)
+    if (buffer) buffer->ready.store(std::max(ticket, buffer->ready.load(std::memory_order_relaxed)), std::memory_order_release);
+  std::vector<Node*> finished;
+  for (const jit::PlanOutput& out : plan.outputs) {
+    Node* node = trace.nodes[static_cast<std::size_t>(out.node)].node;
+    node->storage.resize(node->output_count);
+    Storage& storage = node->storage[static_cast<std::size_t>(out.output)];
+    storage.buffer = memory.owned[static_cast<std::size_t>(out.buffer)];
+    const jit::PlanBuffer& b = plan.buffers[static_cast<std::size_t>(out.buffer)];
+    storage.offset = b.kind == jit::PlanBuffer::Kind::leaf
+                         ? memory.addresses[static_cast<std::size_t>(out.buffer)] - storage.buffer->data
+                         : 0;
+    if (finished.empty() || finished.back() != node) finished.push_back(node);
+  }
+  for (std::int32_t i : plan.counted) {
+    Node* node = trace.nodes[static_cast<std::size_t>(i)].node;
+    if (node->evals_unstored < 255) ++node->evals_unstored;
+  }
+  // Inputs die with the last reference to them, and a node of this trace may be among them: hold all until the end.
+  std::vector<NodeRef> hold;
+  hold.reserve(finished.size());
+  for (Node* node : finished) hold.emplace_back(node, 0);
+  for (Node* node : finished) node->status.store(NodeStatus::evaluated, std::memory_order_release);
+  for (Node* node : finished) release_inputs(*node);
+}
+
+void log_steps(const jit::Plan& plan, bool fresh) {
+  for (const jit::PlanStep& step : plan.steps) {
+    if (step.kind == LaunchStep::Kind::fill) continue;
+    const auto kind = step.kind == LaunchStep::Kind::kernel    ? LaunchRecord::Kind::kernel
+                      : step.kind == LaunchStep::Kind::library ? LaunchRecord::Kind::library
+                                                               : LaunchRecord::Kind::copy;
+    record_launch({kind, step.name, step.bytes, fresh && step.compiled});
+  }
+}
+
+bool has_memory(const Array& array) {
+  if (array.node()->is_evaluated()) return true;
+  const jit::Resolved base = jit::resolve(array.node(), array.output());
+  return base.node->is_evaluated();
+}
+
+}  // namespace
+
+PlanScope::PlanScope(const jit::PlanOptions& options) : previous_(std::exchange(plan_options, options)) {}
+PlanScope::~PlanScope() { plan_options = previous_; }
+
+void evaluate(std::span<const Array> arrays, bool materialise) {
+  Evaluator& e = evaluator();
+  std::lock_guard lock(e.mutex);
+  std::vector<Array> roots;
+  for (const Array& array : arrays) {
+    if (!array) throw ValueError("[eval] this Array holds nothing: assign one to it first");
+    if (array.node()->status.load() == NodeStatus::failed) std::rethrow_exception(array.node()->failure);
+    if (array.node()->is_evaluated() || (!materialise && has_memory(array))) continue;
+    roots.push_back(array);
+  }
+  if (roots.empty()) return;
+  const jit::Trace trace = jit::linearise(roots);
+  DeviceBackend& backend = trace.device.backend();
+  if (!backend.can_run())
+    throw DeviceError(fmt::format("[eval] {} plans and never runs: move the array to another device, or use explain()", backend.name()));
+
+  const PlanKey key{trace.key, &backend, plan_options.fusion.rows, plan_options.fusion.fuse, plan_options.library};
+  auto found = e.plans.find(key);
+  const bool fresh = found == e.plans.end();
+  if (fresh) {
+    auto plan = std::make_shared<jit::Plan>(jit::make_plan(trace, plan_options));
+    if (e.plans.size() >= most_plans) e.plans.clear();
+    found = e.plans.emplace(key, std::move(plan)).first;
+  }
+  (fresh ? plan_counters().made : plan_counters().reused).fetch_add(1, std::memory_order_relaxed);
+  const std::shared_ptr<jit::Plan>& plan = found->second;
+
+  const Memory memory = allocate(*plan, trace, backend);
+  log_steps(*plan, fresh);
+  const std::uint64_t ticket = backend.submit(submission_of(*plan, plan, trace, memory));
+  if (memory.arena) memory.arena->ready.store(ticket, std::memory_order_release);
+  commit(*plan, trace, memory, ticket);
+}
+
+// -- what arrays offer -----------------------------------------------------------------------------
+
+const Array& Array::eval() const {
+  evaluate({this, 1}, false);
+  return *this;
+}
+
+bool Array::is_ready() const {
+  if (!node_ || !has_memory(*this)) return false;
+  const jit::Resolved base = jit::resolve(node_, output_);
+  const Buffer& buffer = *base.node->storage[static_cast<std::size_t>(base.output)].buffer;
+  return buffer.device->done(buffer.ready.load(std::memory_order_acquire));
+}
+
+namespace {
+
+/// Where the values are once the device is done with them.
+jit::Resolved wait_for(const Array& array) {
+  const jit::Resolved base = jit::resolve(array.node(), array.output());
+  Node& node = *base.node;
+  Buffer& buffer = *node.storage[static_cast<std::size_t>(base.output)].buffer;
+  try {
+    buffer.device->wait(buffer.ready.load(std::memory_order_acquire));
+  } catch (...) {
+    std::lock_guard lock(evaluator().mutex);
+    node.failure = std::current_exception();
+    node.status.store(NodeStatus::failed, std::memory_order_release);
+    throw;
+  }
+  return base;
+}
+
+}  // namespace
+
+void Array::wait() const {
+  eval();
+  wait_for(*this);
+}
+
+const void* Array::data() const {
+  eval();
+  const jit::Resolved base = jit::resolve(node_, output_);
+  if (!base.dense) evaluate({this, 1}, true);
+  const jit::Resolved at = wait_for(*this);
+  const Storage& storage = at.node->storage[static_cast<std::size_t>(at.output)];
+  return storage.buffer->data + storage.offset;
+}
+
+namespace detail {
+
+void read_values(const Array& array, void* out, DType as) {
+  array.eval();
+  const jit::Resolved at = wait_for(array);
+  const Storage& storage = at.node->storage[static_cast<std::size_t>(at.output)];
+  const DType from = array.dtype();
+  const std::size_t bytes = size_of(from);
+  const std::byte* base = storage.buffer->data + storage.offset;
+  const Shape& shape = array.shape();
+  const std::int64_t count = shape.elements();
+  if (at.dense) return convert_values(base, from, out, as, count);
+  std::vector<std::byte> gathered(static_cast<std::size_t>(count) * bytes);
+  std::vector<std::int64_t> index(shape.size(), 0);
+  std::int64_t offset = at.offset;
+  for (std::int64_t k = 0; k < count; ++k) {
+    std::memcpy(gathered.data() + static_cast<std::size_t>(k) * bytes, base + offset * static_cast<std::int64_t>(bytes), bytes);
+    for (int axis = shape.rank() - 1; axis >= 0; --axis) {
+      offset += at.strides[axis];
+      if (++index[static_cast<std::size_t>(axis)] < shape[axis]) break;
+      offset -= at.strides[axis] * shape[axis];
+      index[static_cast<std::size_t>(axis)] = 0;
+    }
+  }
+  convert_values(gathered.data(), from, out, as, count);
+}
+
+}  // namespace detail
+
+void eval(std::span<const Array> arrays) { evaluate(arrays, false); }
+void eval(std::initializer_list<Array> arrays) { evaluate({arrays.begin(), arrays.size()}, false); }
+
+std::string explain(std::span<const Array> arrays) {
+  std::lock_guard lock(evaluator().mutex);
+  std::vector<Array> roots;
+  for (const Array& array : arrays)
+    if (!array.node()->is_evaluated() && !has_memory(array)) roots.push_back(array);
+  if (roots.empty()) return "nothing to do: evaluated already\n";
+  const jit::Trace trace = jit::linearise(roots);
+  jit::PlanOptions options = plan_options;
+  options.compile = false;
+  options.describe = true;
+  const jit::Plan plan = jit::make_plan(trace, options);
+  std::string text = fmt::format("plan on {}: {} steps, {} bytes of temporaries\n", trace.device.name(), plan.steps.size(), plan.arena_bytes);
+  for (std::size_t k = 0; k < plan.steps.size(); ++k)
+    text += fmt::format("  {}. {} ({} bytes)\n", k + 1, plan.steps[k].name, plan.steps[k].bytes);
+  return text + plan.text;
+}
+std::string explain(const Array& array) { return explain({&array, 1}); }
+
+}  // namespace noyau
