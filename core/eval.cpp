@@ -43,8 +43,8 @@ constexpr std::size_t most_plans = 4096;
 
 /// The memory of one run of a plan.
 struct Memory {
-  std::vector<BufferRef> owned;        ///< by plan buffer; null for temporaries
-  std::vector<std::byte*> addresses;   ///< by plan buffer
+  std::vector<BufferRef> owned;       ///< by plan buffer; null for temporaries
+  std::vector<std::byte*> addresses;  ///< by plan buffer
   BufferRef arena;
 };
 
@@ -52,7 +52,8 @@ Memory allocate(const jit::Plan& plan, const jit::Trace& trace, DeviceBackend& b
   Memory memory;
   memory.owned.resize(plan.buffers.size());
   memory.addresses.resize(plan.buffers.size());
-  if (plan.arena_bytes > 0) memory.arena = memory::allocate(backend, static_cast<std::size_t>(plan.arena_bytes));
+  if (plan.arena_bytes > 0)
+    memory.arena = memory::allocate(backend, static_cast<std::size_t>(plan.arena_bytes));
   for (std::size_t k = 0; k < plan.buffers.size(); ++k) {
     const jit::PlanBuffer& b = plan.buffers[k];
     switch (b.kind) {
@@ -60,8 +61,8 @@ Memory allocate(const jit::Plan& plan, const jit::Trace& trace, DeviceBackend& b
         if (b.last >= 0) memory.addresses[k] = memory.arena->data + b.offset;
         break;
       case jit::PlanBuffer::Kind::leaf: {
-        const Storage& storage =
-            trace.nodes[static_cast<std::size_t>(b.node)].node->storage[static_cast<std::size_t>(b.output)];
+        const Storage& storage = trace.nodes[static_cast<std::size_t>(b.node)]
+                                     .node->storage[static_cast<std::size_t>(b.output)];
         memory.owned[k] = storage.buffer;
         memory.addresses[k] = storage.buffer->data + storage.offset;
         break;
@@ -75,7 +76,8 @@ Memory allocate(const jit::Plan& plan, const jit::Trace& trace, DeviceBackend& b
   return memory;
 }
 
-Submission submission_of(const jit::Plan& plan, const std::shared_ptr<jit::Plan>& hold, const jit::Trace& trace, const Memory& memory) {
+Submission submission_of(const jit::Plan& plan, const std::shared_ptr<jit::Plan>& hold,
+                         const jit::Trace& trace, const Memory& memory) {
   Submission submission;
   submission.steps.reserve(plan.steps.size());
   for (const jit::PlanStep& step : plan.steps) {
@@ -89,7 +91,8 @@ Submission submission_of(const jit::Plan& plan, const std::shared_ptr<jit::Plan>
       launch.pointers.push_back(memory.addresses[static_cast<std::size_t>(p.buffer)] + p.offset);
     launch.parameters.reserve(step.parameters.size());
     for (const jit::ParameterSource& p : step.parameters)
-      launch.parameters.push_back(p.slot < 0 ? p.bits : trace.slots[static_cast<std::size_t>(p.slot)]);
+      launch.parameters.push_back(p.slot < 0 ? p.bits
+                                             : trace.slots[static_cast<std::size_t>(p.slot)]);
     launch.bytes = step.bytes;
     launch.name = step.name;
     submission.steps.push_back(std::move(launch));
@@ -102,9 +105,12 @@ Submission submission_of(const jit::Plan& plan, const std::shared_ptr<jit::Plan>
 }
 
 /// Gives nodes their storage and lets go of what they were computed from.
-void commit(const jit::Plan& plan, const jit::Trace& trace, const Memory& memory, std::uint64_t ticket) {
+void commit(const jit::Plan& plan, const jit::Trace& trace, const Memory& memory,
+            std::uint64_t ticket) {
   for (const BufferRef& buffer : memory.owned)
-    if (buffer) buffer->ready.store(std::max(ticket, buffer->ready.load(std::memory_order_relaxed)), std::memory_order_release);
+    if (buffer)
+      buffer->ready.store(std::max(ticket, buffer->ready.load(std::memory_order_relaxed)),
+                          std::memory_order_release);
   std::vector<Node*> finished;
   for (const jit::PlanOutput& out : plan.outputs) {
     Node* node = trace.nodes[static_cast<std::size_t>(out.node)].node;
@@ -112,16 +118,18 @@ void commit(const jit::Plan& plan, const jit::Trace& trace, const Memory& memory
     Storage& storage = node->storage[static_cast<std::size_t>(out.output)];
     storage.buffer = memory.owned[static_cast<std::size_t>(out.buffer)];
     const jit::PlanBuffer& b = plan.buffers[static_cast<std::size_t>(out.buffer)];
-    storage.offset = b.kind == jit::PlanBuffer::Kind::leaf
-                         ? memory.addresses[static_cast<std::size_t>(out.buffer)] - storage.buffer->data
-                         : 0;
+    storage.offset =
+        b.kind == jit::PlanBuffer::Kind::leaf
+            ? memory.addresses[static_cast<std::size_t>(out.buffer)] - storage.buffer->data
+            : 0;
     if (finished.empty() || finished.back() != node) finished.push_back(node);
   }
   for (std::int32_t i : plan.counted) {
     Node* node = trace.nodes[static_cast<std::size_t>(i)].node;
     if (node->evals_unstored < 255) ++node->evals_unstored;
   }
-  // Inputs die with the last reference to them, and a node of this trace may be among them: hold all until the end.
+  // Inputs die with the last reference to them, and a node of this trace may be among them: hold
+  // all until the end.
   std::vector<NodeRef> hold;
   hold.reserve(finished.size());
   for (Node* node : finished) hold.emplace_back(node, 0);
@@ -147,7 +155,8 @@ bool has_memory(const Array& array) {
 
 }  // namespace
 
-PlanScope::PlanScope(const jit::PlanOptions& options) : previous_(std::exchange(plan_options, options)) {}
+PlanScope::PlanScope(const jit::PlanOptions& options)
+    : previous_(std::exchange(plan_options, options)) {}
 PlanScope::~PlanScope() { plan_options = previous_; }
 
 void evaluate(std::span<const Array> arrays, bool materialise) {
@@ -156,7 +165,8 @@ void evaluate(std::span<const Array> arrays, bool materialise) {
   std::vector<Array> roots;
   for (const Array& array : arrays) {
     if (!array) throw ValueError("[eval] this Array holds nothing: assign one to it first");
-    if (array.node()->status.load() == NodeStatus::failed) std::rethrow_exception(array.node()->failure);
+    if (array.node()->status.load() == NodeStatus::failed)
+      std::rethrow_exception(array.node()->failure);
     if (array.node()->is_evaluated() || (!materialise && has_memory(array))) continue;
     roots.push_back(array);
   }
@@ -164,9 +174,12 @@ void evaluate(std::span<const Array> arrays, bool materialise) {
   const jit::Trace trace = jit::linearise(roots);
   DeviceBackend& backend = trace.device.backend();
   if (!backend.can_run())
-    throw DeviceError(fmt::format("[eval] {} plans and never runs: move the array to another device, or use explain()", backend.name()));
+    throw DeviceError(fmt::format(
+        "[eval] {} plans and never runs: move the array to another device, or use explain()",
+        backend.name()));
 
-  const PlanKey key{trace.key, &backend, plan_options.fusion.rows, plan_options.fusion.fuse, plan_options.library};
+  const PlanKey key{trace.key, &backend, plan_options.fusion.rows, plan_options.fusion.fuse,
+                    plan_options.library};
   auto found = e.plans.find(key);
   const bool fresh = found == e.plans.end();
   if (fresh) {
@@ -184,7 +197,8 @@ void evaluate(std::span<const Array> arrays, bool materialise) {
   commit(*plan, trace, memory, ticket);
 }
 
-// -- what arrays offer -----------------------------------------------------------------------------
+// -- what arrays offer
+// -----------------------------------------------------------------------------
 
 const Array& Array::eval() const {
   evaluate({this, 1}, false);
@@ -248,7 +262,8 @@ void read_values(const Array& array, void* out, DType as) {
   std::vector<std::int64_t> index(shape.size(), 0);
   std::int64_t offset = at.offset;
   for (std::int64_t k = 0; k < count; ++k) {
-    std::memcpy(gathered.data() + static_cast<std::size_t>(k) * bytes, base + offset * static_cast<std::int64_t>(bytes), bytes);
+    std::memcpy(gathered.data() + static_cast<std::size_t>(k) * bytes,
+                base + offset * static_cast<std::int64_t>(bytes), bytes);
     for (int axis = shape.rank() - 1; axis >= 0; --axis) {
       offset += at.strides[axis];
       if (++index[static_cast<std::size_t>(axis)] < shape[axis]) break;
@@ -275,7 +290,8 @@ std::string explain(std::span<const Array> arrays) {
   options.compile = false;
   options.describe = true;
   const jit::Plan plan = jit::make_plan(trace, options);
-  std::string text = fmt::format("plan on {}: {} steps, {} bytes of temporaries\n", trace.device.name(), plan.steps.size(), plan.arena_bytes);
+  std::string text = fmt::format("plan on {}: {} steps, {} bytes of temporaries\n",
+                                 trace.device.name(), plan.steps.size(), plan.arena_bytes);
   for (std::size_t k = 0; k < plan.steps.size(); ++k)
     text += fmt::format("  {}. {} ({} bytes)\n", k + 1, plan.steps[k].name, plan.steps[k].bytes);
   return text + plan.text;

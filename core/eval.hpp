@@ -10,13 +10,15 @@
 
 namespace noyau {
 
-/// Evaluates what is not evaluated yet. With `materialise`, views too get dense memory of their own.
+/// Evaluates what is not evaluated yet. With `materialise`, views too get dense memory of their
+/// own.
 void evaluate(std::span<const Array> roots, bool materialise);
 
 /// Adds to the logs of this thread.
 void record_launch(const LaunchRecord& record);
 
-/// How plans are made in this thread, for tests: fused or node by node, with or without vendor routines.
+/// How plans are made in this thread, for tests: fused or node by node, with or without vendor
+/// routines.
 class PlanScope {
  public:
   explicit PlanScope(const jit::PlanOptions& options);

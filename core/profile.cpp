@@ -25,7 +25,8 @@ LaunchLog::~LaunchLog() {
 
 namespace {
 int count(const std::vector<LaunchRecord>& records, LaunchRecord::Kind kind) {
-  return static_cast<int>(std::count_if(records.begin(), records.end(), [&](const LaunchRecord& r) { return r.kind == kind; }));
+  return static_cast<int>(std::count_if(records.begin(), records.end(),
+                                        [&](const LaunchRecord& r) { return r.kind == kind; }));
 }
 }  // namespace
 
@@ -33,11 +34,13 @@ int LaunchLog::kernels() const { return count(records_, LaunchRecord::Kind::kern
 int LaunchLog::library_calls() const { return count(records_, LaunchRecord::Kind::library); }
 int LaunchLog::copies() const { return count(records_, LaunchRecord::Kind::copy); }
 int LaunchLog::compiled() const {
-  return static_cast<int>(std::count_if(records_.begin(), records_.end(), [](const LaunchRecord& r) { return r.compiled; }));
+  return static_cast<int>(std::count_if(records_.begin(), records_.end(),
+                                        [](const LaunchRecord& r) { return r.compiled; }));
 }
 
 void record_launch(const LaunchRecord& record) {
-  if (log::level() >= 2) log::write(2, fmt::format("launch {} ({} bytes)", record.name, record.bytes));
+  if (log::level() >= 2)
+    log::write(2, fmt::format("launch {} ({} bytes)", record.name, record.bytes));
   if (innermost) innermost->records_.push_back(record);
 }
 

@@ -19,7 +19,8 @@ bool is_dense(std::int64_t offset, const Shape& strides, const Shape& shape) {
 
 namespace {
 
-/// The axis of `shape` whose row-major stride divides `step`, as coarse as possible, extents of 1 skipped; -1 for none.
+/// The axis of `shape` whose row-major stride divides `step`, as coarse as possible, extents of 1
+/// skipped; -1 for none.
 int axis_of_step(std::int64_t step, const Shape& shape, const Shape& dense) {
   const std::int64_t size = step < 0 ? -step : step;
   for (int axis = 0; axis < shape.rank(); ++axis)
@@ -29,9 +30,12 @@ int axis_of_step(std::int64_t step, const Shape& shape, const Shape& dense) {
 
 }  // namespace
 
-std::optional<std::vector<AffineMap>> decompose(const AffineMap& map, std::span<const std::int64_t> extents, const Shape& shape) {
+std::optional<std::vector<AffineMap>> decompose(const AffineMap& map,
+                                                std::span<const std::int64_t> extents,
+                                                const Shape& shape) {
   const Shape dense = shape.dense_strides();
-  std::vector<AffineMap> result(shape.size(), AffineMap{0, std::vector<std::int64_t>(extents.size(), 0)});
+  std::vector<AffineMap> result(shape.size(),
+                                AffineMap{0, std::vector<std::int64_t>(extents.size(), 0)});
   std::int64_t rest = map.offset;
   for (int axis = 0; axis < shape.rank(); ++axis) {
     if (shape[axis] == 1 || dense[axis] == 0) continue;
@@ -56,7 +60,8 @@ std::optional<std::vector<AffineMap>> decompose(const AffineMap& map, std::span<
   return result;
 }
 
-AffineMap compose(std::int64_t offset, const Shape& strides, std::span<const AffineMap> coordinates, std::size_t axes) {
+AffineMap compose(std::int64_t offset, const Shape& strides, std::span<const AffineMap> coordinates,
+                  std::size_t axes) {
   AffineMap result{offset, std::vector<std::int64_t>(axes, 0)};
   for (int k = 0; k < strides.rank(); ++k) {
     const AffineMap& c = coordinates[static_cast<std::size_t>(k)];
@@ -66,10 +71,12 @@ AffineMap compose(std::int64_t offset, const Shape& strides, std::span<const Aff
   return result;
 }
 
-std::optional<AffineMap> in_storage(const AffineMap& map, std::span<const std::int64_t> extents, const Shape& shape, const Shape& storage) {
+std::optional<AffineMap> in_storage(const AffineMap& map, std::span<const std::int64_t> extents,
+                                    const Shape& shape, const Shape& storage) {
   const Shape dense = shape.dense_strides();
   AffineMap result{0, std::vector<std::int64_t>(extents.size(), 0)};
-  std::vector<std::int64_t> reach_of(shape.size(), 0);  // highest coordinate used, to see that none wraps
+  std::vector<std::int64_t> reach_of(shape.size(),
+                                     0);  // highest coordinate used, to see that none wraps
   std::int64_t rest = map.offset;
   for (int axis = 0; axis < shape.rank(); ++axis) {
     if (shape[axis] == 1 || dense[axis] == 0) continue;
@@ -87,7 +94,8 @@ std::optional<AffineMap> in_storage(const AffineMap& map, std::span<const std::i
     result.strides[x] = step / dense[axis] * storage[axis];
     const std::int64_t count = step / dense[axis];
     if (count == 1 && extents[x] > shape[axis]) {
-      // The axis runs over several axes of the array: fine when they also follow each other in storage, and it covers them whole.
+      // The axis runs over several axes of the array: fine when they also follow each other in
+      // storage, and it covers them whole.
       std::int64_t covered = shape[axis], expected = storage[axis] * shape[axis];
       reach_of[static_cast<std::size_t>(axis)] += shape[axis] - 1;
       while (covered < extents[x]) {
@@ -121,7 +129,8 @@ std::vector<std::int64_t> cut_points(const Shape& shape) {
   return cuts;
 }
 
-std::optional<std::vector<std::int64_t>> refine(std::span<const std::int64_t> a, std::span<const std::int64_t> b) {
+std::optional<std::vector<std::int64_t>> refine(std::span<const std::int64_t> a,
+                                                std::span<const std::int64_t> b) {
   std::vector<std::int64_t> cuts;
   std::merge(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(cuts), std::greater<>());
   cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());

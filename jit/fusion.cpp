@@ -31,54 +31,69 @@ bool is_step(NodeKind kind) {
     case NodeKind::max_pool_gradient:
     case NodeKind::max_pool_gather:
     case NodeKind::avg_pool:
-    case NodeKind::avg_pool_gradient: return true;
-    default: return false;
+    case NodeKind::avg_pool_gradient:
+      return true;
+    default:
+      return false;
   }
 }
 
-bool is_whole_alias(const Trace& trace, const TraceNode& t) { return t.kind == NodeKind::view && trace.edges_of(t)[0].dense; }
+bool is_whole_alias(const Trace& trace, const TraceNode& t) {
+  return t.kind == NodeKind::view && trace.edges_of(t)[0].dense;
+}
 
 namespace {
 
 constexpr std::int32_t never = std::numeric_limits<std::int32_t>::max() / 2;
 constexpr std::int32_t cheap_cost = 4, cheap_inputs = 2;
 constexpr std::int32_t inline_limit = 48;  // statements that may move into a consumer's kernel
-constexpr std::size_t merge_limit = 96;  // members of groups merged only to save launches
+constexpr std::size_t merge_limit = 96;    // members of groups merged only to save launches
 
-bool is_reduction(NodeKind kind) { return kind == NodeKind::reduce || kind == NodeKind::arg_reduce; }
+bool is_reduction(NodeKind kind) {
+  return kind == NodeKind::reduce || kind == NodeKind::arg_reduce;
+}
 
 /// Cheap operations cost one; those that take many instructions cost enough never to be repeated.
 std::int32_t cost_of(const TraceNode& t) {
   switch (t.kind) {
     case NodeKind::constant:
     case NodeKind::iota:
-    case NodeKind::view: return 0;
-    case NodeKind::cast: return 0;
+    case NodeKind::view:
+      return 0;
+    case NodeKind::cast:
+      return 0;
     case NodeKind::elementwise: {
       using ops::ElementwiseOp;
       switch (static_cast<ElementwiseOp>(t.code)) {
-        case ElementwiseOp::copy: return 0;
+        case ElementwiseOp::copy:
+          return 0;
         case ElementwiseOp::divide:
         case ElementwiseOp::reciprocal:
         case ElementwiseOp::sqrt:
         case ElementwiseOp::rsqrt:
         case ElementwiseOp::floor_divide:
-        case ElementwiseOp::remainder: return 4;
-        default: return ops::row(t.code).meaning.find('(') == std::string_view::npos ||
-                                ops::row(t.code).rule == ops::TypeRule::rounding ||
-                                ops::row(t.code).meaning.starts_with("max(") || ops::row(t.code).meaning.starts_with("min(") ||
-                                ops::row(t.code).meaning.starts_with("abs(") || ops::row(t.code).meaning.starts_with("fma(")
-                            ? 1
-                            : 16;
+        case ElementwiseOp::remainder:
+          return 4;
+        default:
+          return ops::row(t.code).meaning.find('(') == std::string_view::npos ||
+                         ops::row(t.code).rule == ops::TypeRule::rounding ||
+                         ops::row(t.code).meaning.starts_with("max(") ||
+                         ops::row(t.code).meaning.starts_with("min(") ||
+                         ops::row(t.code).meaning.starts_with("abs(") ||
+                         ops::row(t.code).meaning.starts_with("fma(")
+                     ? 1
+                     : 16;
       }
     }
-    default: return 16;
+    default:
+      return 16;
   }
 }
 
 class Fuser {
  public:
-  Fuser(const Trace& trace, const FusionOptions& options) : trace_(trace), options_(options), nodes_(trace.nodes.size()) {}
+  Fuser(const Trace& trace, const FusionOptions& options)
+      : trace_(trace), options_(options), nodes_(trace.nodes.size()) {}
 
   Fusion run() {
     for (std::int32_t i = 0; i < static_cast<std::int32_t>(nodes_.size()); ++i) place(i);
@@ -101,7 +116,9 @@ class Fuser {
   Group& group(std::int32_t g) { return groups_[static_cast<std::size_t>(find(g))]; }
 
   /// The level from which the values of i can be loaded.
-  std::int32_t memory_level(std::int32_t i) { return node(i).kind == NodeKind::data ? 0 : at(i).level + 1; }
+  std::int32_t memory_level(std::int32_t i) {
+    return node(i).kind == NodeKind::data ? 0 : at(i).level + 1;
+  }
 
   /// Whether an inlined producer can be reached through this edge, whose axes are those of `shape`.
   bool can_inline(const Edge& e, const Shape& shape) {
@@ -119,10 +136,13 @@ class Fuser {
     return memory_level(e.producer);
   }
 
-  // -- joining groups ------------------------------------------------------------------------------
+  // -- joining groups
+  // ------------------------------------------------------------------------------
 
-  /// Strides over the axes between `cuts` that walk the parallel part of a space whose row intervals are `rows`.
-  static std::vector<std::int64_t> parallel_strides(const std::vector<std::int64_t>& cuts, const std::vector<bool>& rows) {
+  /// Strides over the axes between `cuts` that walk the parallel part of a space whose row
+  /// intervals are `rows`.
+  static std::vector<std::int64_t> parallel_strides(const std::vector<std::int64_t>& cuts,
+                                                    const std::vector<bool>& rows) {
     std::vector<std::int64_t> strides(rows.size(), 0);
     std::int64_t next = 1;
     for (std::size_t k = rows.size(); k-- > 0;)
@@ -132,7 +152,8 @@ class Fuser {
       }
     return strides;
   }
-  static std::vector<bool> refine_rows(const std::vector<std::int64_t>& from, const std::vector<bool>& rows,
+  static std::vector<bool> refine_rows(const std::vector<std::int64_t>& from,
+                                       const std::vector<bool>& rows,
                                        const std::vector<std::int64_t>& to) {
     std::vector<bool> result;
     std::size_t k = 0;
@@ -178,12 +199,15 @@ class Fuser {
     return Join::none;
   }
 
-  /// Puts the space of `shape` (rows: reduced axes) and group g together; false, and nothing changed, when they do not nest.
-  bool unify_row(Group& g, const Shape& shape, const std::vector<std::int64_t>& cuts, const std::vector<bool>& rows) {
+  /// Puts the space of `shape` (rows: reduced axes) and group g together; false, and nothing
+  /// changed, when they do not nest.
+  bool unify_row(Group& g, const Shape& shape, const std::vector<std::int64_t>& cuts,
+                 const std::vector<bool>& rows) {
     if (shape.elements() != g.size()) return false;
     const auto common = refine(cuts, g.cuts);
     if (!common) return false;
-    const auto mine = refine_rows(cuts, rows, *common), theirs = refine_rows(g.cuts, g.rows, *common);
+    const auto mine = refine_rows(cuts, rows, *common),
+               theirs = refine_rows(g.cuts, g.rows, *common);
     if (!rows.empty() && !g.rows.empty() && mine != theirs) return false;
     if (rows.empty() && g.rows.empty()) {
       g.cuts = *common;
@@ -217,7 +241,8 @@ class Fuser {
     if (ga.size() == gb.size()) {
       const auto common = refine(ga.cuts, gb.cuts);
       if (!common) return false;
-      const auto ra = refine_rows(ga.cuts, ga.rows, *common), rb = refine_rows(gb.cuts, gb.rows, *common);
+      const auto ra = refine_rows(ga.cuts, ga.rows, *common),
+                 rb = refine_rows(gb.cuts, gb.rows, *common);
       if (!ga.rows.empty() && !gb.rows.empty() && ra != rb) return false;
       if (ga.members.size() < gb.members.size()) std::swap(keep, gone);
       const bool any_rows = !ga.rows.empty() || !gb.rows.empty();
@@ -225,7 +250,8 @@ class Fuser {
       keep->cuts = *common;
     } else {
       if (ga.rows.empty()) std::swap(keep, gone);
-      if (keep->rows.empty() || !gone->rows.empty() || keep->parallel_size() != gone->size() || !unify_outer(*keep, gone->cuts))
+      if (keep->rows.empty() || !gone->rows.empty() || keep->parallel_size() != gone->size() ||
+          !unify_outer(*keep, gone->cuts))
         return false;
       as_outer = true;
     }
@@ -235,17 +261,20 @@ class Fuser {
     }
     gone->members.clear();
     gone->members.shrink_to_fit();
-    parent_[static_cast<std::size_t>(gone - groups_.data())] = static_cast<std::int32_t>(keep - groups_.data());
+    parent_[static_cast<std::size_t>(gone - groups_.data())] =
+        static_cast<std::int32_t>(keep - groups_.data());
     return true;
   }
 
-  std::int32_t new_group(std::int32_t level, std::vector<std::int64_t> cuts, std::vector<bool> rows) {
+  std::int32_t new_group(std::int32_t level, std::vector<std::int64_t> cuts,
+                         std::vector<bool> rows) {
     groups_.push_back({level, std::move(cuts), std::move(rows), {}});
     parent_.push_back(static_cast<std::int32_t>(groups_.size()) - 1);
     return parent_.back();
   }
 
-  // -- placing one node ----------------------------------------------------------------------------
+  // -- placing one node
+  // ----------------------------------------------------------------------------
 
   /// The space a node is computed in: its own shape, or its input's for a reduction.
   const Shape& space_of(std::int32_t i) {
@@ -257,12 +286,15 @@ class Fuser {
     Placement& p = at(i);
     if (t.kind == NodeKind::data || is_whole_alias(trace_, t)) return;
     if (is_step(t.kind)) {
-      for (const Edge& e : trace_.edges_of(t)) p.level = std::max(p.level, memory_level(e.producer));
+      for (const Edge& e : trace_.edges_of(t))
+        p.level = std::max(p.level, memory_level(e.producer));
       return;
     }
-    const bool indexed = t.kind == NodeKind::roll || t.kind == NodeKind::pad || t.kind == NodeKind::concatenate;
+    const bool indexed =
+        t.kind == NodeKind::roll || t.kind == NodeKind::pad || t.kind == NodeKind::concatenate;
     if (indexed) {
-      for (const Edge& e : trace_.edges_of(t)) p.level = std::max(p.level, memory_level(e.producer));
+      for (const Edge& e : trace_.edges_of(t))
+        p.level = std::max(p.level, memory_level(e.producer));
       p.group = alone(i);
     } else {
       place_pointwise(i);
@@ -295,9 +327,12 @@ class Fuser {
       const std::int32_t outside = outside_level(e, space);
       free_level = std::max(free_level, outside);
       const bool joinable = join_of(e, space, reduction) != Join::none;
-      joined_level = std::max(joined_level, joinable ? std::min(outside, at(e.producer).level) : outside);
+      joined_level =
+          std::max(joined_level, joinable ? std::min(outside, at(e.producer).level) : outside);
     }
-    if (space.elements() > 0 && joined_level < free_level && try_join(i, joined_level, space, reduction)) return;
+    if (space.elements() > 0 && joined_level < free_level &&
+        try_join(i, joined_level, space, reduction))
+      return;
     at(i).level = free_level;
     at(i).group = alone(i);
   }
@@ -347,20 +382,24 @@ class Fuser {
       }
     }
     const bool cheap = p.cost <= cheap_cost && p.stored_inputs <= cheap_inputs;
-    const bool exclusive = t.uses == 1 && !t.stored && p.inline_level <= p.level && p.statements <= inline_limit;
+    const bool exclusive =
+        t.uses == 1 && !t.stored && p.inline_level <= p.level && p.statements <= inline_limit;
     p.inlinable = !reduction && (cheap || exclusive) && options_.fuse;
     if (t.kind == NodeKind::constant) p.inlinable = true;
     if (!p.inlinable) p.inline_level = never;
   }
 
-  // -- merging what shares a space --------------------------------------------------------------------
+  // -- merging what shares a space
+  // --------------------------------------------------------------------
 
-  /// Groups of one level and size become one kernel: fewer launches, and shared inputs are loaded once.
+  /// Groups of one level and size become one kernel: fewer launches, and shared inputs are loaded
+  /// once.
   void merge_equal_spaces() {
     std::map<std::pair<std::int32_t, std::int64_t>, std::vector<std::int32_t>> open;
     for (std::int32_t g = 0; g < static_cast<std::int32_t>(groups_.size()); ++g) {
       if (find(g) != g || groups_[static_cast<std::size_t>(g)].size() == 0) continue;
-      auto& same = open[{groups_[static_cast<std::size_t>(g)].level, groups_[static_cast<std::size_t>(g)].size()}];
+      auto& same = open[{groups_[static_cast<std::size_t>(g)].level,
+                         groups_[static_cast<std::size_t>(g)].size()}];
       bool done = false;
       for (std::size_t k = same.size() > 4 ? same.size() - 4 : 0; k < same.size() && !done; ++k) {
         const Group &a = group(same[k]), &b = group(g);
@@ -398,6 +437,8 @@ class Fuser {
 
 }  // namespace
 
-Fusion fuse(const Trace& trace, const FusionOptions& options) { return Fuser(trace, options).run(); }
+Fusion fuse(const Trace& trace, const FusionOptions& options) {
+  return Fuser(trace, options).run();
+}
 
 }  // namespace noyau::jit

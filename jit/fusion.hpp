@@ -9,11 +9,12 @@
 
 namespace noyau::jit {
 
-/// Nodes computed in one index space at one level: a kernel, or a few when there are many statements.
+/// Nodes computed in one index space at one level: a kernel, or a few when there are many
+/// statements.
 struct Group {
   std::int32_t level = 0;
-  std::vector<std::int64_t> cuts;   ///< suffix products of the space's axes
-  std::vector<bool> rows;           ///< for each interval between cuts: reduced over; empty when nothing is
+  std::vector<std::int64_t> cuts;  ///< suffix products of the space's axes
+  std::vector<bool> rows;  ///< for each interval between cuts: reduced over; empty when nothing is
   std::vector<std::int32_t> members;  ///< trace nodes in creation order
   std::int64_t size() const { return cuts.front(); }
   std::int64_t parallel_size() const;
@@ -23,16 +24,17 @@ struct Group {
 /// How a node relates to the groups.
 struct Placement {
   std::int32_t level = 0;
-  std::int32_t group = -1;      ///< -1: data, and steps of their own (library calls, set)
-  bool outer = false;           ///< computed once for each row, after or between the row loops
-  bool inlinable = false;       ///< may be computed again inside any kernel of level >= inline_level
+  std::int32_t group = -1;  ///< -1: data, and steps of their own (library calls, set)
+  bool outer = false;       ///< computed once for each row, after or between the row loops
+  bool inlinable = false;   ///< may be computed again inside any kernel of level >= inline_level
   std::int32_t inline_level = 0;
-  std::int32_t cost = 0, stored_inputs = 0, statements = 0;  ///< of it with all that is inlined into it
+  std::int32_t cost = 0, stored_inputs = 0,
+               statements = 0;  ///< of it with all that is inlined into it
 };
 
 struct FusionOptions {
-  bool rows = true;   ///< let consumers of a reduction share its kernel
-  bool fuse = true;   ///< false: every node is a kernel of its own (for tests)
+  bool rows = true;  ///< let consumers of a reduction share its kernel
+  bool fuse = true;  ///< false: every node is a kernel of its own (for tests)
 };
 
 struct Fusion {
@@ -41,7 +43,8 @@ struct Fusion {
 };
 Fusion fuse(const Trace& trace, const FusionOptions& options);
 
-/// True for a stored view that shows its producer whole and in order: it shares the producer's memory.
+/// True for a stored view that shows its producer whole and in order: it shares the producer's
+/// memory.
 bool is_whole_alias(const Trace& trace, const TraceNode& t);
 /// True for nodes that are steps of their own: their inputs and outputs are in memory.
 bool is_step(NodeKind kind);

@@ -11,28 +11,37 @@
 
 namespace noyau::jit {
 
-/// A Program with what its launch needs. Buffers are the inputs, then the outputs; extents and strides are parameters, so that a new size
-/// compiles nothing. Views may be strided in any way; lanes run along the output's axis of stride 1 when there is one.
+/// A Program with what its launch needs. Buffers are the inputs, then the outputs; extents and
+/// strides are parameters, so that a new size compiles nothing. Views may be strided in any way;
+/// lanes run along the output's axis of stride 1 when there is one.
 struct GeneratedKernel {
   Program program;
   std::int64_t extent[3] = {1, 1, 1};
   std::vector<std::uint64_t> parameters;
 };
 
-/// out[..., m, n] = sum over k of a[..., m, k] b[..., k, n] as one chain of fma (integers: wrapping multiply and add) in the order of k.
+/// out[..., m, n] = sum over k of a[..., m, k] b[..., k, n] as one chain of fma (integers: wrapping
+/// multiply and add) in the order of k.
 GeneratedKernel matmul_kernel(const TensorView& a, const TensorView& b, const TensorView& out);
-/// The three convolutions of LibraryCall::Kind (no bias, no relu), as fma chains in row-major order of (channel, kh, kw).
-GeneratedKernel convolution_kernel(LibraryCall::Kind kind, const TensorView& first, const TensorView& second,
-                                   const TensorView& out, const WindowAttributes& window);
-/// Outputs values and int64 indices (position in the h * w plane); ties go to the first in row-major order, NaN is the maximum.
-GeneratedKernel max_pool_kernel(const TensorView& x, const TensorView& values, const TensorView& indices,
-                                const WindowAttributes& window);
-/// dx[h, w] = sum of the dy whose index names (h, w), in row-major order of the windows that cover it.
-GeneratedKernel max_pool_gradient_kernel(const TensorView& dy, const TensorView& indices, const TensorView& dx,
-                                         const WindowAttributes& window);
+/// The three convolutions of LibraryCall::Kind (no bias, no relu), as fma chains in row-major order
+/// of (channel, kh, kw).
+GeneratedKernel convolution_kernel(LibraryCall::Kind kind, const TensorView& first,
+                                   const TensorView& second, const TensorView& out,
+                                   const WindowAttributes& window);
+/// Outputs values and int64 indices (position in the h * w plane); ties go to the first in
+/// row-major order, NaN is the maximum.
+GeneratedKernel max_pool_kernel(const TensorView& x, const TensorView& values,
+                                const TensorView& indices, const WindowAttributes& window);
+/// dx[h, w] = sum of the dy whose index names (h, w), in row-major order of the windows that cover
+/// it.
+GeneratedKernel max_pool_gradient_kernel(const TensorView& dy, const TensorView& indices,
+                                         const TensorView& dx, const WindowAttributes& window);
 /// out = x at the indices.
-GeneratedKernel max_pool_gather_kernel(const TensorView& x, const TensorView& indices, const TensorView& out);
-GeneratedKernel avg_pool_kernel(const TensorView& x, const TensorView& out, const WindowAttributes& window);
-GeneratedKernel avg_pool_gradient_kernel(const TensorView& dy, const TensorView& dx, const WindowAttributes& window);
+GeneratedKernel max_pool_gather_kernel(const TensorView& x, const TensorView& indices,
+                                       const TensorView& out);
+GeneratedKernel avg_pool_kernel(const TensorView& x, const TensorView& out,
+                                const WindowAttributes& window);
+GeneratedKernel avg_pool_gradient_kernel(const TensorView& dy, const TensorView& dx,
+                                         const WindowAttributes& window);
 
 }  // namespace noyau::jit

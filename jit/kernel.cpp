@@ -46,14 +46,18 @@ void permute_axes(Kernel& kernel, std::span<const std::size_t> order) {
 /// The axes by falling stride of the first access whose memory is not in row-major order.
 void order_axes(Kernel& kernel) {
   for (const KernelOp& op : kernel.ops) {
-    if (op.buffer < 0 || op.maps.size() != 1 || !kernel.buffers[static_cast<std::size_t>(op.buffer)].permuted) continue;
+    if (op.buffer < 0 || op.maps.size() != 1 ||
+        !kernel.buffers[static_cast<std::size_t>(op.buffer)].permuted)
+      continue;
     std::vector<std::size_t> order(kernel.axes.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     const auto& strides = op.maps[0].strides;
-    if (std::any_of(order.begin(), order.end(), [&](std::size_t a) { return strides[a] == 0 && kernel.axes[a].extent > 1; }))
+    if (std::any_of(order.begin(), order.end(),
+                    [&](std::size_t a) { return strides[a] == 0 && kernel.axes[a].extent > 1; }))
       continue;
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::size_t a, std::size_t b) { return std::abs(strides[a]) > std::abs(strides[b]); });
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return std::abs(strides[a]) > std::abs(strides[b]);
+    });
     permute_axes(kernel, order);
     return;
   }
@@ -61,13 +65,17 @@ void order_axes(Kernel& kernel) {
 
 void remove_axis(Kernel& kernel, std::size_t axis) {
   kernel.axes.erase(kernel.axes.begin() + static_cast<std::ptrdiff_t>(axis));
-  for_each_map(kernel, [&](AffineMap& map) { map.strides.erase(map.strides.begin() + static_cast<std::ptrdiff_t>(axis)); });
+  for_each_map(kernel, [&](AffineMap& map) {
+    map.strides.erase(map.strides.begin() + static_cast<std::ptrdiff_t>(axis));
+  });
 }
 
 bool can_merge(Kernel& kernel, std::size_t axis) {
   if (kernel.axes[axis].row != kernel.axes[axis + 1].row) return false;
   bool fits = true;
-  for_each_map(kernel, [&](AffineMap& map) { fits &= map.strides[axis] == map.strides[axis + 1] * kernel.axes[axis + 1].extent; });
+  for_each_map(kernel, [&](AffineMap& map) {
+    fits &= map.strides[axis] == map.strides[axis + 1] * kernel.axes[axis + 1].extent;
+  });
   return fits;
 }
 
@@ -85,15 +93,18 @@ void order_and_collapse(Kernel& kernel) {
 }
 
 std::string print(const Kernel& kernel) {
-  static constexpr std::string_view kinds[] = {"load", "roll_load", "pad_load", "inside", "scalar", "iota",
-                                               "random", "", "cast", "reduce", "arg_reduce", "store"};
+  static constexpr std::string_view kinds[] = {"load",   "roll_load", "pad_load",   "inside",
+                                               "scalar", "iota",      "random",     "",
+                                               "cast",   "reduce",    "arg_reduce", "store"};
   std::string text = fmt::format("kernel {}\n  axes", kernel.name);
-  for (const KernelAxis& axis : kernel.axes) text += fmt::format(" {}{}", axis.extent, axis.row ? " (row)" : "");
+  for (const KernelAxis& axis : kernel.axes)
+    text += fmt::format(" {}{}", axis.extent, axis.row ? " (row)" : "");
   text += '\n';
   for (std::size_t k = 0; k < kernel.ops.size(); ++k) {
     const KernelOp& op = kernel.ops[k];
     text += fmt::format("  {}%{} = {}", op.row ? "  " : "", k,
-                        op.kind == KernelOp::Kind::elementwise ? ops::row(op.code).name : kinds[static_cast<int>(op.kind)]);
+                        op.kind == KernelOp::Kind::elementwise ? ops::row(op.code).name
+                                                               : kinds[static_cast<int>(op.kind)]);
     text += fmt::format(" {}", noyau::name(op.dtype));
     for (std::int32_t a : op.args)
       if (a >= 0) text += fmt::format(" %{}", a);

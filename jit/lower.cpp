@@ -12,7 +12,9 @@ namespace {
 
 using Shape = Schedule::Shape;
 
-bool is_reduction(const KernelOp& op) { return op.kind == KernelOp::Kind::reduce || op.kind == KernelOp::Kind::arg_reduce; }
+bool is_reduction(const KernelOp& op) {
+  return op.kind == KernelOp::Kind::reduce || op.kind == KernelOp::Kind::arg_reduce;
+}
 bool is_store(const KernelOp& op) { return op.kind == KernelOp::Kind::store; }
 
 class Lowering {
@@ -21,34 +23,49 @@ class Lowering {
       : kernel_(kernel),
         schedule_(schedule),
         ops_(kernel, slot_types,
-             schedule.shape == Shape::gang || schedule.shape == Shape::split ? Domain::blocks : Domain::items, schedule.streamed),
+             schedule.shape == Shape::gang || schedule.shape == Shape::split ? Domain::blocks
+                                                                             : Domain::items,
+             schedule.streamed),
         b_(ops_.builder()) {
-    for (std::size_t a = 0; a < kernel.axes.size(); ++a) (kernel.axes[a].row ? row_axes_ : parallel_axes_).push_back(a);
+    for (std::size_t a = 0; a < kernel.axes.size(); ++a)
+      (kernel.axes[a].row ? row_axes_ : parallel_axes_).push_back(a);
     last_stage_ = 0;
     for (const KernelOp& op : kernel.ops) last_stage_ = std::max(last_stage_, op.stage);
   }
 
   LoweredKernel run() {
     switch (schedule_.shape) {
-      case Shape::map: lower_map(); break;
-      case Shape::flat: lower_flat(); break;
+      case Shape::map:
+        lower_map();
+        break;
+      case Shape::flat:
+        lower_flat();
+        break;
       case Shape::serial:
-      case Shape::column: lower_items_rows(); break;
-      case Shape::gang: lower_gang(); break;
-      case Shape::split: lower_split(); break;
+      case Shape::column:
+        lower_items_rows();
+        break;
+      case Shape::gang:
+        lower_gang();
+        break;
+      case Shape::split:
+        lower_split();
+        break;
     }
     LoweredKernel result = ops_.take();
     for (int k = 0; k < 3; ++k) result.extent[k] = extent_[k];
     result.scratch_bytes = scratch_bytes_;
     result.ticket_bytes = ticket_bytes_;
-    if (result.program.domain == Domain::blocks) result.program.block_size[0] = static_cast<std::int32_t>(virtual_lanes);
+    if (result.program.domain == Domain::blocks)
+      result.program.block_size[0] = static_cast<std::int32_t>(virtual_lanes);
     return result;
   }
 
  private:
   std::int64_t extent_of(std::size_t axis) const { return kernel_.axes[axis].extent; }
 
-  /// Spreads the parallel axes over `first`, first + 1, 2 of the launch: innermost axis first, what is left over on the last.
+  /// Spreads the parallel axes over `first`, first + 1, 2 of the launch: innermost axis first, what
+  /// is left over on the last.
   void spread_parallel(int first, Value (KernelBuilder::*index)(int)) {
     const std::size_t n = parallel_axes_.size();
     for (std::size_t k = 0; k < n; ++k) {
@@ -73,7 +90,8 @@ class Lowering {
 
   void store_all(int stage, bool row) {
     for (std::size_t k = 0; k < kernel_.ops.size(); ++k)
-      if (is_store(kernel_.ops[k]) && kernel_.ops[k].row == row && kernel_.ops[k].stage == stage) ops_.emit(k);
+      if (is_store(kernel_.ops[k]) && kernel_.ops[k].row == row && kernel_.ops[k].stage == stage)
+        ops_.emit(k);
   }
 
   void lower_map() {
@@ -87,7 +105,8 @@ class Lowering {
     for (std::size_t k = 0; k < kernel_.ops.size(); ++k) ops_.emit(k);
   }
 
-  // -- rows ------------------------------------------------------------------------------------------
+  // -- rows
+  // ------------------------------------------------------------------------------------------
 
   std::vector<std::size_t> reductions_of(int stage) const {
     std::vector<std::size_t> list;
@@ -98,11 +117,13 @@ class Lowering {
   std::vector<std::size_t> row_stores_of(int stage) const {
     std::vector<std::size_t> list;
     for (std::size_t k = 0; k < kernel_.ops.size(); ++k)
-      if (is_store(kernel_.ops[k]) && kernel_.ops[k].row && kernel_.ops[k].stage == stage) list.push_back(k);
+      if (is_store(kernel_.ops[k]) && kernel_.ops[k].row && kernel_.ops[k].stage == stage)
+        list.push_back(k);
     return list;
   }
 
-  /// The row operations that these need, in order; values that `kept_` holds from an earlier stage end the search.
+  /// The row operations that these need, in order; values that `kept_` holds from an earlier stage
+  /// end the search.
   std::vector<std::size_t> needed_rows(std::span<const std::size_t> targets) const {
     std::vector<char> wanted(kernel_.ops.size(), 0);
     for (std::size_t t : targets) wanted[t] = 1;
@@ -113,7 +134,8 @@ class Lowering {
       if (op.row && !is_store(op)) list.push_back(k);
       if (kept_.count(k)) continue;
       for (std::int32_t a : op.args)
-        if (a >= 0 && kernel_.ops[static_cast<std::size_t>(a)].row) wanted[static_cast<std::size_t>(a)] = 1;
+        if (a >= 0 && kernel_.ops[static_cast<std::size_t>(a)].row)
+          wanted[static_cast<std::size_t>(a)] = 1;
     }
     std::reverse(list.begin(), list.end());
     return list;
@@ -130,14 +152,16 @@ class Lowering {
     return acc;
   }
   /// Combines the row's values (already emitted) into the accumulators.
-  std::vector<Value> accumulate(const Accumulators& acc, std::span<const Value> current, Value row_number) {
+  std::vector<Value> accumulate(const Accumulators& acc, std::span<const Value> current,
+                                Value row_number) {
     std::vector<Value> next;
     std::size_t k = 0;
     for (std::size_t r : acc.reductions) {
       const KernelOp& op = kernel_.ops[r];
       const Value x = ops_.value(op.args[0]);
       const std::size_t count = op.kind == KernelOp::Kind::arg_reduce ? 2 : 1;
-      const std::vector<Value> with = count == 2 ? std::vector<Value>{x, row_number} : std::vector<Value>{x};
+      const std::vector<Value> with =
+          count == 2 ? std::vector<Value>{x, row_number} : std::vector<Value>{x};
       for (Value v : ops_.combine(op, current.subspan(k, count), with)) next.push_back(v);
       k += count;
     }
@@ -159,8 +183,10 @@ class Lowering {
     }
   }
 
-  /// One element of a row loop: sets the row indices, emits what is needed, stores; the reductions' arguments are then bound.
-  void emit_row_body(Value row_number, std::span<const std::size_t> needed, std::span<const std::size_t> stores) {
+  /// One element of a row loop: sets the row indices, emits what is needed, stores; the reductions'
+  /// arguments are then bound.
+  void emit_row_body(Value row_number, std::span<const std::size_t> needed,
+                     std::span<const std::size_t> stores) {
     if (row_axes_.size() == 1) ops_.set_index(row_axes_[0], row_number);
     else ops_.split_index(row_number, row_axes_, kernel_.row_size());
     for (std::size_t k : needed) {
@@ -169,7 +195,8 @@ class Lowering {
         continue;
       }
       ops_.emit(k);
-      if (auto keep = keep_now_.find(k); keep != keep_now_.end()) b_.store(keep->second, row_number, ops_.value(static_cast<std::int32_t>(k)));
+      if (auto keep = keep_now_.find(k); keep != keep_now_.end())
+        b_.store(keep->second, row_number, ops_.value(static_cast<std::int32_t>(k)));
     }
     for (std::size_t k : stores) ops_.emit(k);
   }
@@ -204,8 +231,10 @@ class Lowering {
   }
 
   /// Virtual lanes of each item in private arrays, then the tree.
-  void column_loop(Accumulators& acc, std::span<const std::size_t> needed, std::span<const std::size_t> stores, Value rows) {
-    const Value zero = b_.constant_i64(0), one = b_.constant_i64(1), lanes = b_.constant_i64(virtual_lanes);
+  void column_loop(Accumulators& acc, std::span<const std::size_t> needed,
+                   std::span<const std::size_t> stores, Value rows) {
+    const Value zero = b_.constant_i64(0), one = b_.constant_i64(1),
+                lanes = b_.constant_i64(virtual_lanes);
     std::vector<int> arrays;
     for (Value v : acc.values) arrays.push_back(b_.private_array(b_.type(v), virtual_lanes));
     if (!arrays.empty()) {
@@ -260,11 +289,14 @@ class Lowering {
     bind(acc, results);
   }
 
-  // -- blocks of 32 lanes ---------------------------------------------------------------------------------
+  // -- blocks of 32 lanes
+  // ---------------------------------------------------------------------------------
 
-  /// Rows first..end by 32 lanes: whole strips, then a masked one. Returns the accumulators of each lane.
-  std::vector<Value> strip_loop(const Accumulators& acc, std::span<const std::size_t> needed, std::span<const std::size_t> stores,
-                                Value lane, Value first, Value end) {
+  /// Rows first..end by 32 lanes: whole strips, then a masked one. Returns the accumulators of each
+  /// lane.
+  std::vector<Value> strip_loop(const Accumulators& acc, std::span<const std::size_t> needed,
+                                std::span<const std::size_t> stores, Value lane, Value first,
+                                Value end) {
     const Value step = b_.constant_i64(virtual_lanes);
     std::vector<Value> initial{first};
     initial.insert(initial.end(), acc.values.begin(), acc.values.end());
@@ -293,10 +325,13 @@ class Lowering {
       std::size_t k = 0;
       for (std::size_t r : acc.reductions) {
         const std::size_t count = kernel_.ops[r].kind == KernelOp::Kind::arg_reduce ? 2 : 1;
-        std::vector<Value> mine(values.begin() + static_cast<std::ptrdiff_t>(k), values.begin() + static_cast<std::ptrdiff_t>(k + count)), theirs;
+        std::vector<Value> mine(values.begin() + static_cast<std::ptrdiff_t>(k),
+                                values.begin() + static_cast<std::ptrdiff_t>(k + count)),
+            theirs;
         for (Value v : mine) theirs.push_back(b_.shuffle(ShuffleMode::exclusive_or, v, mask));
         const auto combined = ops_.combine(kernel_.ops[r], mine, theirs);
-        std::copy(combined.begin(), combined.end(), values.begin() + static_cast<std::ptrdiff_t>(k));
+        std::copy(combined.begin(), combined.end(),
+                  values.begin() + static_cast<std::ptrdiff_t>(k));
         k += count;
       }
     }
@@ -349,10 +384,12 @@ class Lowering {
     spread_parallel(1, &KernelBuilder::block);
     const std::int64_t chunks = (kernel_.row_size() + chunk_rows - 1) / chunk_rows;
     extent_[0] = chunks;
-    const Value lane = b_.thread(0), rows = ops_.row_size(), zero = b_.constant_i64(0), one = b_.constant_i64(1);
+    const Value lane = b_.thread(0), rows = ops_.row_size(), zero = b_.constant_i64(0),
+                one = b_.constant_i64(1);
     const Value chunk_count = ops_.number(static_cast<std::uint64_t>(chunks), "chunks");
     const Value first = b_.binary(Opcode::multiply, b_.block(0), b_.constant_i64(chunk_rows));
-    const Value end = b_.binary(Opcode::minimum, b_.binary(Opcode::add, first, b_.constant_i64(chunk_rows)), rows);
+    const Value end = b_.binary(Opcode::minimum,
+                                b_.binary(Opcode::add, first, b_.constant_i64(chunk_rows)), rows);
     const auto reductions = reductions_of(0), stores = row_stores_of(0);
     std::vector<std::size_t> targets = reductions;
     targets.insert(targets.end(), stores.begin(), stores.end());
@@ -367,7 +404,8 @@ class Lowering {
     std::vector<int> partials;
     for (Value v : partial) {
       partials.push_back(b_.buffer(b_.type(v), true, true, "partials"));
-      scratch_bytes_.push_back(kernel_.parallel_size() * chunks * static_cast<std::int64_t>(size_of(b_.type(v))));
+      scratch_bytes_.push_back(kernel_.parallel_size() * chunks *
+                               static_cast<std::int64_t>(size_of(b_.type(v))));
       b_.store(partials.back(), b_.binary(Opcode::add, base, b_.block(0)), v);
     }
     const int tickets = b_.buffer(DType::int32, true, true, "tickets");
@@ -375,7 +413,8 @@ class Lowering {
     b_.fence();
     const Value nothing = b_.constant_of<std::int32_t>(0);
     b_.begin_if(b_.compare(Opcode::equal, lane, zero));
-    const Value old = b_.atomic(AtomicOp::add, tickets, row_number, b_.constant_of<std::int32_t>(1));
+    const Value old =
+        b_.atomic(AtomicOp::add, tickets, row_number, b_.constant_of<std::int32_t>(1));
     const Value then[] = {old}, otherwise[] = {nothing};
     b_.begin_else(then);
     const Value mine = b_.end_if(otherwise)[0];
@@ -387,8 +426,10 @@ class Lowering {
     b_.end_if();
   }
 
-  /// The last block: the chunks' results as one more row, then everything that is computed from them.
-  void finish_split(const Accumulators& acc, std::span<const int> partials, Value base, Value count, Value lane) {
+  /// The last block: the chunks' results as one more row, then everything that is computed from
+  /// them.
+  void finish_split(const Accumulators& acc, std::span<const int> partials, Value base, Value count,
+                    Value lane) {
     const Value zero = b_.constant_i64(0), step = b_.constant_i64(virtual_lanes);
     std::vector<Value> initial{zero};
     for (std::size_t r : acc.reductions)
@@ -402,8 +443,10 @@ class Lowering {
     for (std::size_t r : acc.reductions) {
       const std::size_t width = kernel_.ops[r].kind == KernelOp::Kind::arg_reduce ? 2 : 1;
       std::vector<Value> theirs;
-      for (std::size_t j = 0; j < width; ++j) theirs.push_back(b_.load(partials[k + j], b_.binary(Opcode::add, base, chunk)));
-      for (Value v : ops_.combine(kernel_.ops[r], std::span(p).subspan(1 + k, width), theirs)) combined.push_back(v);
+      for (std::size_t j = 0; j < width; ++j)
+        theirs.push_back(b_.load(partials[k + j], b_.binary(Opcode::add, base, chunk)));
+      for (Value v : ops_.combine(kernel_.ops[r], std::span(p).subspan(1 + k, width), theirs))
+        combined.push_back(v);
       k += width;
     }
     b_.begin_else(combined);
@@ -429,13 +472,15 @@ class Lowering {
   std::int64_t extent_[3] = {1, 1, 1};
   std::vector<std::int64_t> scratch_bytes_;
   std::int64_t ticket_bytes_ = 0;
-  std::map<std::size_t, std::int32_t> buffer_from_;   ///< op -> the stage that computes it for its row buffer
+  std::map<std::size_t, std::int32_t>
+      buffer_from_;  ///< op -> the stage that computes it for its row buffer
   std::map<std::size_t, int> buffers_, keep_now_, kept_;
 };
 
 }  // namespace
 
-LoweredKernel lower(const Kernel& kernel, const Schedule& schedule, std::span<const DType> slot_types) {
+LoweredKernel lower(const Kernel& kernel, const Schedule& schedule,
+                    std::span<const DType> slot_types) {
   return Lowering(kernel, schedule, slot_types).run();
 }
 

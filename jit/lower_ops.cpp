@@ -1,5 +1,5 @@
-// Lowering of operations: addresses, loads, arithmetic by the rows of ops.def, reductions' combinations.
-// SPDX-License-Identifier: Apache-2.0
+// Lowering of operations: addresses, loads, arithmetic by the rows of ops.def, reductions'
+// combinations. SPDX-License-Identifier: Apache-2.0
 #include "jit/lower_ops.hpp"
 
 #include <bit>
@@ -12,14 +12,19 @@ namespace noyau::jit {
 
 using Kind = KernelOp::Kind;
 
-OpLowering::OpLowering(const Kernel& kernel, std::span<const DType> slot_types, Domain domain, bool streamed)
-    : kernel_(kernel), b_(kernel.name, domain), index_(kernel.axes.size(), no_value), values_(kernel.ops.size(), no_value) {
+OpLowering::OpLowering(const Kernel& kernel, std::span<const DType> slot_types, Domain domain,
+                       bool streamed)
+    : kernel_(kernel),
+      b_(kernel.name, domain),
+      index_(kernel.axes.size(), no_value),
+      values_(kernel.ops.size(), no_value) {
   for (const KernelBuffer& buffer : kernel.buffers) {
     const int k = b_.buffer(buffer.dtype, !buffer.written, buffer.written);
     b_.program().memory[static_cast<std::size_t>(k)].streamed = buffer.written && streamed;
   }
   for (std::size_t a = 0; a < kernel.axes.size(); ++a)
-    extent_.push_back(number(static_cast<std::uint64_t>(kernel.axes[a].extent), fmt::format("extent{}", a)));
+    extent_.push_back(
+        number(static_cast<std::uint64_t>(kernel.axes[a].extent), fmt::format("extent{}", a)));
   if (kernel.has_rows()) {
     row_size_parameter_ = static_cast<int>(sources_.size());
     row_size_ = number(static_cast<std::uint64_t>(kernel.row_size()), "rows");
@@ -30,7 +35,8 @@ OpLowering::OpLowering(const Kernel& kernel, std::span<const DType> slot_types, 
       for (std::size_t a = 0; a < map.strides.size(); ++a) {
         const std::int64_t s = map.strides[a];
         if (s != 0 && s != 1 && s != -1 && !strides_.count({a, s}))
-          strides_[{a, s}] = number(static_cast<std::uint64_t>(s), fmt::format("stride{}_{}", a, strides_.size()));
+          strides_[{a, s}] =
+              number(static_cast<std::uint64_t>(s), fmt::format("stride{}_{}", a, strides_.size()));
       }
     declare_numbers(op);
     const int slots = op.kind == Kind::iota        ? 2 + (op.exact_last ? 1 : 0)
@@ -40,7 +46,8 @@ OpLowering::OpLowering(const Kernel& kernel, std::span<const DType> slot_types, 
                                                    : 0;
     for (std::int32_t k = 0; k < slots; ++k) {
       if (slots_.count(op.slot + k)) continue;
-      const int parameter = b_.new_parameter(slot_types[static_cast<std::size_t>(op.slot + k)], fmt::format("scalar{}", slots_.size()));
+      const int parameter = b_.new_parameter(slot_types[static_cast<std::size_t>(op.slot + k)],
+                                             fmt::format("scalar{}", slots_.size()));
       sources_.push_back({op.slot + k, 0});
       slots_[op.slot + k] = b_.parameter(parameter);
     }
@@ -62,7 +69,8 @@ Value OpLowering::number(std::uint64_t bits, std::string name) {
 
 void OpLowering::declare_numbers(const KernelOp& op) {
   auto declare = [&](std::int64_t v) {
-    if (!numbers_.count(v)) numbers_[v] = number(static_cast<std::uint64_t>(v), fmt::format("number{}", numbers_.size()));
+    if (!numbers_.count(v))
+      numbers_[v] = number(static_cast<std::uint64_t>(v), fmt::format("number{}", numbers_.size()));
   };
   if (op.kind == Kind::load || op.kind == Kind::store) return;
   for (const AffineMap& map : op.maps) declare(map.offset);
@@ -72,11 +80,12 @@ void OpLowering::declare_numbers(const KernelOp& op) {
 
 Value OpLowering::number_of(std::int64_t value, const char*) { return numbers_.at(value); }
 
-// -- index arithmetic ------------------------------------------------------------------------------
+// -- index arithmetic
+// ------------------------------------------------------------------------------
 
 void OpLowering::declare_divisors() {
-  // Divisions by an extent are a multiplication and a shift with constants as parameters (Granlund and Montgomery, PLDI 1994):
-  // exact for numbers below 2^31. Larger spaces divide.
+  // Divisions by an extent are a multiplication and a shift with constants as parameters (Granlund
+  // and Montgomery, PLDI 1994): exact for numbers below 2^31. Larger spaces divide.
   std::int64_t size = 1;
   for (const KernelAxis& axis : kernel_.axes) size *= axis.extent;
   if (size >= std::int64_t{1} << 31) return;
@@ -84,7 +93,8 @@ void OpLowering::declare_divisors() {
     const auto d = static_cast<std::uint64_t>(std::max<std::int64_t>(kernel_.axes[a].extent, 1));
     const auto shift = static_cast<std::uint64_t>(31 + std::bit_width(d - 1));
     const std::uint64_t multiplier = ((std::uint64_t{1} << shift) + d - 1) / d;
-    divisors_[a] = {number(multiplier, fmt::format("multiplier{}", a)), number(shift, fmt::format("shift{}", a))};
+    divisors_[a] = {number(multiplier, fmt::format("multiplier{}", a)),
+                    number(shift, fmt::format("shift{}", a))};
   }
 }
 
@@ -97,12 +107,16 @@ void OpLowering::split_index(Value rest, std::span<const std::size_t> axes, std:
     }
     Value quotient;
     if (auto d = divisors_.find(axis); d != divisors_.end()) {
-      const Value product = b_.binary(Opcode::multiply, b_.bitcast(rest, DType::uint64), b_.bitcast(d->second.multiplier, DType::uint64));
-      quotient = b_.bitcast(b_.binary(Opcode::shift_right, product, b_.bitcast(d->second.shift, DType::uint64)), DType::int64);
+      const Value product = b_.binary(Opcode::multiply, b_.bitcast(rest, DType::uint64),
+                                      b_.bitcast(d->second.multiplier, DType::uint64));
+      quotient = b_.bitcast(
+          b_.binary(Opcode::shift_right, product, b_.bitcast(d->second.shift, DType::uint64)),
+          DType::int64);
     } else {
       quotient = b_.binary(Opcode::divide, rest, extent_[axis]);
     }
-    index_[axis] = b_.binary(Opcode::subtract, rest, b_.binary(Opcode::multiply, quotient, extent_[axis]));
+    index_[axis] =
+        b_.binary(Opcode::subtract, rest, b_.binary(Opcode::multiply, quotient, extent_[axis]));
     rest = quotient;
   }
 }
@@ -110,22 +124,26 @@ void OpLowering::split_index(Value rest, std::span<const std::size_t> axes, std:
 Value OpLowering::flat_index(std::span<const std::size_t> axes) {
   Value sum = no_value;
   for (std::size_t axis : axes)
-    sum = sum == no_value ? index_[axis] : b_.binary(Opcode::add, b_.binary(Opcode::multiply, sum, extent_[axis]), index_[axis]);
+    sum = sum == no_value ? index_[axis]
+                          : b_.binary(Opcode::add, b_.binary(Opcode::multiply, sum, extent_[axis]),
+                                      index_[axis]);
   return sum == no_value ? b_.constant_i64(0) : sum;
 }
 
-/// The sum of stride times index; the offset lies in the buffer's address. The innermost axis is added last, so that what
-/// does not vary between lanes is summed first.
+/// The sum of stride times index; the offset lies in the buffer's address. The innermost axis is
+/// added last, so that what does not vary between lanes is summed first.
 Value OpLowering::offset(const AffineMap& map) {
   Value sum = no_value;
   for (std::size_t a = 0; a < map.strides.size(); ++a) {
     const std::int64_t s = map.strides[a];
     if (s == 0) continue;
     if (s == -1) {
-      sum = sum == no_value ? b_.unary(Opcode::negate, index_[a]) : b_.binary(Opcode::subtract, sum, index_[a]);
+      sum = sum == no_value ? b_.unary(Opcode::negate, index_[a])
+                            : b_.binary(Opcode::subtract, sum, index_[a]);
       continue;
     }
-    const Value term = s == 1 ? index_[a] : b_.binary(Opcode::multiply, index_[a], strides_.at({a, s}));
+    const Value term =
+        s == 1 ? index_[a] : b_.binary(Opcode::multiply, index_[a], strides_.at({a, s}));
     sum = sum == no_value ? term : b_.binary(Opcode::add, sum, term);
   }
   return sum == no_value ? b_.constant_i64(0) : sum;
@@ -135,21 +153,40 @@ Value OpLowering::coordinate(const AffineMap& map) {
   return b_.binary(Opcode::add, offset(map), number_of(map.offset, "offset"));
 }
 
-// -- operations ------------------------------------------------------------------------------------------
+// -- operations
+// ------------------------------------------------------------------------------------------
 
 void OpLowering::emit(std::size_t k) {
   const KernelOp& op = kernel_.ops[k];
   Value v = no_value;
   switch (op.kind) {
-    case Kind::load: v = b_.load(op.buffer, offset(op.maps[0])); break;
-    case Kind::store: b_.store(op.buffer, offset(op.maps[0]), value(op.args[0])); break;
-    case Kind::scalar: v = slot(op.slot); break;
-    case Kind::cast: v = b_.convert(value(op.args[0]), op.dtype); break;
-    case Kind::iota: v = iota(op); break;
-    case Kind::random: v = random(op); break;
-    case Kind::roll_load: v = load_rolled(op); break;
-    case Kind::pad_load: v = load_padded(op); break;
-    case Kind::inside: v = b_.compare(Opcode::less, coordinate(op.maps[0]), number_of(op.extents[0], "end")); break;
+    case Kind::load:
+      v = b_.load(op.buffer, offset(op.maps[0]));
+      break;
+    case Kind::store:
+      b_.store(op.buffer, offset(op.maps[0]), value(op.args[0]));
+      break;
+    case Kind::scalar:
+      v = slot(op.slot);
+      break;
+    case Kind::cast:
+      v = b_.convert(value(op.args[0]), op.dtype);
+      break;
+    case Kind::iota:
+      v = iota(op);
+      break;
+    case Kind::random:
+      v = random(op);
+      break;
+    case Kind::roll_load:
+      v = load_rolled(op);
+      break;
+    case Kind::pad_load:
+      v = load_padded(op);
+      break;
+    case Kind::inside:
+      v = b_.compare(Opcode::less, coordinate(op.maps[0]), number_of(op.extents[0], "end"));
+      break;
     case Kind::elementwise: {
       std::vector<Value> arguments;
       for (std::int32_t a : op.args)
@@ -159,8 +196,12 @@ void OpLowering::emit(std::size_t k) {
       break;
     }
     // Loops bind the results of real reductions; these are over axes of extent 1.
-    case Kind::reduce: v = value(op.args[0]); break;
-    case Kind::arg_reduce: v = b_.constant_i64(0); break;
+    case Kind::reduce:
+      v = value(op.args[0]);
+      break;
+    case Kind::arg_reduce:
+      v = b_.constant_i64(0);
+      break;
   }
   values_[k] = v;
 }
@@ -171,8 +212,9 @@ Value OpLowering::iota(const KernelOp& op) {
   const Value index = coordinate(op.maps[0]);
   const Value start = b_.convert(slot(op.slot), wide), step = b_.convert(slot(op.slot + 1), wide);
   const Value i = b_.convert(index, wide);
-  Value v = wide == DType::float64 ? b_.ternary(Opcode::fma, i, step, start)
-                                   : b_.binary(Opcode::add, b_.binary(Opcode::multiply, i, step), start);
+  Value v = wide == DType::float64
+                ? b_.ternary(Opcode::fma, i, step, start)
+                : b_.binary(Opcode::add, b_.binary(Opcode::multiply, i, step), start);
   v = b_.convert(v, op.dtype);
   if (op.exact_last) {
     const Value last = b_.compare(Opcode::equal, index, number_of(op.extents[0], "last"));
@@ -184,7 +226,8 @@ Value OpLowering::iota(const KernelOp& op) {
 Value OpLowering::random(const KernelOp& op) {
   const ops::Meaning m = ops::random_function(op.distribution, op.dtype);
   const DType argument = op.distribution == Distribution::integers ? DType::int64 : op.dtype;
-  std::vector<Value> arguments{b_.bitcast(coordinate(op.maps[0]), DType::uint64), slot(op.slot), slot(op.slot + 1)};
+  std::vector<Value> arguments{b_.bitcast(coordinate(op.maps[0]), DType::uint64), slot(op.slot),
+                               slot(op.slot + 1)};
   if (op.distribution == Distribution::uniform || op.distribution == Distribution::integers) {
     arguments.push_back(b_.convert(slot(op.slot + 2), argument));
     arguments.push_back(b_.convert(slot(op.slot + 3), argument));
@@ -196,10 +239,13 @@ Value OpLowering::load_rolled(const KernelOp& op) {
   Value sum = b_.constant_i64(0);
   const Value zero = b_.constant_i64(0);
   for (std::size_t k = 0; k < op.maps.size(); ++k) {
-    const Value shifted = b_.binary(Opcode::subtract, coordinate(op.maps[k]), slot(op.slot + static_cast<std::int32_t>(k)));
-    const Value wrapped = b_.select(b_.compare(Opcode::less, shifted, zero),
-                                    b_.binary(Opcode::add, shifted, number_of(op.extents[k], "extent")), shifted);
-    sum = b_.binary(Opcode::add, sum, b_.binary(Opcode::multiply, wrapped, number_of(op.strides[k], "stride")));
+    const Value shifted = b_.binary(Opcode::subtract, coordinate(op.maps[k]),
+                                    slot(op.slot + static_cast<std::int32_t>(k)));
+    const Value wrapped =
+        b_.select(b_.compare(Opcode::less, shifted, zero),
+                  b_.binary(Opcode::add, shifted, number_of(op.extents[k], "extent")), shifted);
+    sum = b_.binary(Opcode::add, sum,
+                    b_.binary(Opcode::multiply, wrapped, number_of(op.strides[k], "stride")));
   }
   return b_.load(op.buffer, sum);
 }
@@ -223,14 +269,16 @@ Value OpLowering::load_padded(const KernelOp& op) {
         c = clamped;
       }
     }
-    sum = b_.binary(Opcode::add, sum, b_.binary(Opcode::multiply, c, number_of(op.strides[k], "stride")));
+    sum = b_.binary(Opcode::add, sum,
+                    b_.binary(Opcode::multiply, c, number_of(op.strides[k], "stride")));
   }
   const Value loaded = b_.load(op.buffer, sum);
   if (op.pad_mode != PadMode::constant || op.slot < 0 || inside == no_value) return loaded;
   return b_.select(inside, loaded, b_.convert(slot(op.slot), op.dtype));
 }
 
-// -- reductions -----------------------------------------------------------------------------------------------
+// -- reductions
+// -----------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -256,12 +304,15 @@ std::vector<Value> OpLowering::identity(const KernelOp& op) {
   if (code == ReduceOp::minimum) value = extreme(type, true);
   if (code == ReduceOp::maximum) value = extreme(type, false);
   std::vector<Value> result{b_.constant(value)};
-  // An arg reduction starts past the end, so that any element, even one equal to the identity, wins.
-  if (op.kind == Kind::arg_reduce) result.push_back(b_.constant_i64(std::numeric_limits<std::int64_t>::max()));
+  // An arg reduction starts past the end, so that any element, even one equal to the identity,
+  // wins.
+  if (op.kind == Kind::arg_reduce)
+    result.push_back(b_.constant_i64(std::numeric_limits<std::int64_t>::max()));
   return result;
 }
 
-std::vector<Value> OpLowering::combine(const KernelOp& op, std::span<const Value> a, std::span<const Value> b) {
+std::vector<Value> OpLowering::combine(const KernelOp& op, std::span<const Value> a,
+                                       std::span<const Value> b) {
   const auto code = static_cast<ReduceOp>(op.code);
   if (op.kind == Kind::arg_reduce) {
     // b wins when it is more extreme, or as extreme and earlier; NaN is the most extreme.
@@ -269,8 +320,10 @@ std::vector<Value> OpLowering::combine(const KernelOp& op, std::span<const Value
     Value better = b_.compare(beats, b[0], a[0]);
     Value same = b_.compare(Opcode::equal, b[0], a[0]);
     if (is_floating(op.compute)) {
-      const Value a_nan = b_.compare(Opcode::not_equal, a[0], a[0]), b_nan = b_.compare(Opcode::not_equal, b[0], b[0]);
-      better = b_.binary(Opcode::bit_or, better, b_.binary(Opcode::bit_and, b_nan, b_.unary(Opcode::bit_not, a_nan)));
+      const Value a_nan = b_.compare(Opcode::not_equal, a[0], a[0]),
+                  b_nan = b_.compare(Opcode::not_equal, b[0], b[0]);
+      better = b_.binary(Opcode::bit_or, better,
+                         b_.binary(Opcode::bit_and, b_nan, b_.unary(Opcode::bit_not, a_nan)));
       same = b_.binary(Opcode::bit_or, same, b_.binary(Opcode::bit_and, a_nan, b_nan));
     }
     const Value earlier = b_.compare(Opcode::less, b[1], a[1]);
@@ -279,12 +332,24 @@ std::vector<Value> OpLowering::combine(const KernelOp& op, std::span<const Value
   }
   Opcode combining = Opcode::add;
   switch (code) {
-    case ReduceOp::sum: combining = Opcode::add; break;
-    case ReduceOp::product: combining = Opcode::multiply; break;
-    case ReduceOp::minimum: combining = Opcode::minimum; break;
-    case ReduceOp::maximum: combining = Opcode::maximum; break;
-    case ReduceOp::any: combining = Opcode::bit_or; break;
-    case ReduceOp::all: combining = Opcode::bit_and; break;
+    case ReduceOp::sum:
+      combining = Opcode::add;
+      break;
+    case ReduceOp::product:
+      combining = Opcode::multiply;
+      break;
+    case ReduceOp::minimum:
+      combining = Opcode::minimum;
+      break;
+    case ReduceOp::maximum:
+      combining = Opcode::maximum;
+      break;
+    case ReduceOp::any:
+      combining = Opcode::bit_or;
+      break;
+    case ReduceOp::all:
+      combining = Opcode::bit_and;
+      break;
   }
   return {b_.binary(combining, a[0], b[0])};
 }
@@ -293,10 +358,14 @@ bool OpLowering::is_dear(const KernelOp& op) const {
   if (op.kind == Kind::random) return true;
   if (op.kind != Kind::elementwise) return false;
   const auto meaning = ops::row(op.code).meaning;
-  return meaning.find("exp") != std::string_view::npos || meaning.find("log") != std::string_view::npos ||
-         meaning.find('/') != std::string_view::npos || meaning.find("sin") != std::string_view::npos ||
-         meaning.find("cos") != std::string_view::npos || meaning.find("tan") != std::string_view::npos ||
-         meaning.find("erf") != std::string_view::npos || meaning.find("power") != std::string_view::npos ||
+  return meaning.find("exp") != std::string_view::npos ||
+         meaning.find("log") != std::string_view::npos ||
+         meaning.find('/') != std::string_view::npos ||
+         meaning.find("sin") != std::string_view::npos ||
+         meaning.find("cos") != std::string_view::npos ||
+         meaning.find("tan") != std::string_view::npos ||
+         meaning.find("erf") != std::string_view::npos ||
+         meaning.find("power") != std::string_view::npos ||
          meaning.find("sqrt") != std::string_view::npos;
 }
 

@@ -13,10 +13,12 @@
 
 namespace noyau::jit {
 
-/// Knows the parameters of a kernel and the current value of each axis; turns one KernelOp into instructions.
+/// Knows the parameters of a kernel and the current value of each axis; turns one KernelOp into
+/// instructions.
 class OpLowering {
  public:
-  /// Declares the buffers and all parameters, and emits the parameters at the entry, where every region sees them.
+  /// Declares the buffers and all parameters, and emits the parameters at the entry, where every
+  /// region sees them.
   OpLowering(const Kernel& kernel, std::span<const DType> slot_types, Domain domain, bool streamed);
 
   KernelBuilder& builder() { return b_; }
@@ -41,7 +43,8 @@ class OpLowering {
 
   /// Reductions: one value, or value and row number for arg reductions.
   std::vector<Value> identity(const KernelOp& op);
-  std::vector<Value> combine(const KernelOp& op, std::span<const Value> a, std::span<const Value> b);
+  std::vector<Value> combine(const KernelOp& op, std::span<const Value> a,
+                             std::span<const Value> b);
   /// Whether computing it again costs more than keeping it.
   bool is_dear(const KernelOp& op) const;
 
@@ -69,7 +72,8 @@ class OpLowering {
   struct Divisor {
     Value multiplier, shift;
   };
-  std::map<std::size_t, Divisor> divisors_;  ///< by axis: multiply and shift, for numbers below 2^31
+  std::map<std::size_t, Divisor>
+      divisors_;  ///< by axis: multiply and shift, for numbers below 2^31
 };
 
 }  // namespace noyau::jit

@@ -1,5 +1,5 @@
-// Making kernels: each node becomes an operation at the place in the index space where it is needed.
-// SPDX-License-Identifier: Apache-2.0
+// Making kernels: each node becomes an operation at the place in the index space where it is
+// needed. SPDX-License-Identifier: Apache-2.0
 #include "jit/make_kernel.hpp"
 
 #include <unordered_map>
@@ -20,7 +20,8 @@ class Maker {
       const bool row = !group.rows.empty() && group.rows[k];
       kernel_.axes.push_back({group.cuts[k] / group.cuts[k + 1], row});
     }
-    if (kernel_.axes.empty() && !group.rows.empty()) throw InternalError("a group of one element has rows");
+    if (kernel_.axes.empty() && !group.rows.empty())
+      throw InternalError("a group of one element has rows");
     for (const KernelAxis& axis : kernel_.axes) extents_.push_back(axis.extent);
     row_map_.strides.assign(extents_.size(), 0);
     outer_map_ = row_map_;
@@ -46,7 +47,8 @@ class Maker {
   const TraceNode& node(std::int32_t i) const { return trace_.nodes[static_cast<std::size_t>(i)]; }
   bool is_outer(std::int32_t i) const {
     const NodeKind kind = node(i).kind;
-    return context_.fusion.nodes[static_cast<std::size_t>(i)].outer || kind == NodeKind::reduce || kind == NodeKind::arg_reduce;
+    return context_.fusion.nodes[static_cast<std::size_t>(i)].outer || kind == NodeKind::reduce ||
+           kind == NodeKind::arg_reduce;
   }
   /// Where a member of the group is computed: its elements are the space's, or one for each row.
   const AffineMap& place_of(std::int32_t i) const { return is_outer(i) ? outer_map_ : row_map_; }
@@ -66,12 +68,14 @@ class Maker {
     std::size_t operator()(const Key& key) const {
       auto h = static_cast<std::size_t>(key.node) * 2 + static_cast<std::size_t>(key.output);
       h = h * 0x9E3779B97F4A7C15u + static_cast<std::size_t>(key.map.offset);
-      for (std::int64_t s : key.map.strides) h = (h ^ static_cast<std::size_t>(s)) * 0x9E3779B97F4A7C15u;
+      for (std::int64_t s : key.map.strides)
+        h = (h ^ static_cast<std::size_t>(s)) * 0x9E3779B97F4A7C15u;
       return h;
     }
   };
 
-  /// The operation that gives node i at `map` (over the kernel's axes, into i's row-major elements).
+  /// The operation that gives node i at `map` (over the kernel's axes, into i's row-major
+  /// elements).
   std::int32_t node_at(std::int32_t i, const AffineMap& map, std::int32_t output = 0) {
     Key key{i, output, map};
     if (auto found = made_.find(key); found != made_.end()) return found->second;
@@ -79,7 +83,8 @@ class Maker {
     const bool member = member_.count(i) != 0;
     std::int32_t op;
     if (t.kind == NodeKind::constant) op = scalar(t);
-    else if (member && map != place_of(i) && !context_.fusion.nodes[static_cast<std::size_t>(i)].inlinable)
+    else if (member && map != place_of(i) &&
+             !context_.fusion.nodes[static_cast<std::size_t>(i)].inlinable)
       throw InternalError("a member is read at another place of its own kernel");
     else if (member || inlined(i)) op = compute(i, map);
     else op = load(i, map, output);
@@ -87,7 +92,8 @@ class Maker {
     return op;
   }
   bool inlined(std::int32_t i) const {
-    return node(i).kind != NodeKind::data && context_.fusion.nodes[static_cast<std::size_t>(i)].inlinable;
+    return node(i).kind != NodeKind::data &&
+           context_.fusion.nodes[static_cast<std::size_t>(i)].inlinable;
   }
 
   std::int32_t scalar(const TraceNode& t) {
@@ -101,7 +107,8 @@ class Maker {
   std::int32_t buffer_of(std::int32_t i, std::int32_t output, std::int64_t offset, bool written) {
     for (std::size_t k = 0; k < kernel_.buffers.size(); ++k) {
       const KernelBuffer& b = kernel_.buffers[k];
-      if (b.value == i && b.output == output && b.offset == offset && b.written == written) return static_cast<std::int32_t>(k);
+      if (b.value == i && b.output == output && b.offset == offset && b.written == written)
+        return static_cast<std::int32_t>(k);
     }
     KernelBuffer b;
     b.value = i;
@@ -117,7 +124,8 @@ class Maker {
   AffineMap in_memory(std::int32_t i, const AffineMap& map) const {
     auto result = in_storage(map, extents_, node(i).shape(), context_.storage(i));
     if (!result)
-      throw InternalError(fmt::format("node {} of shape {} is not affine in memory", i, to_string(node(i).shape())));
+      throw InternalError(fmt::format("node {} of shape {} is not affine in memory", i,
+                                      to_string(node(i).shape())));
     return *result;
   }
 
@@ -148,13 +156,16 @@ class Maker {
   /// The coordinates of `shape` as maps over the kernel's axes.
   std::vector<AffineMap> coordinates(const AffineMap& map, const Shape& shape) const {
     auto result = decompose(map, extents_, shape);
-    if (!result) throw InternalError("a place of shape " + to_string(shape) + " does not decompose");
+    if (!result)
+      throw InternalError("a place of shape " + to_string(shape) + " does not decompose");
     return std::move(*result);
   }
 
   std::int32_t operand(const Edge& e, const AffineMap& map, const Shape& shape) {
     if (e.dense) return node_at(e.producer, map, e.output);
-    return node_at(e.producer, compose(e.offset, e.strides, coordinates(map, shape), extents_.size()), e.output);
+    return node_at(e.producer,
+                   compose(e.offset, e.strides, coordinates(map, shape), extents_.size()),
+                   e.output);
   }
 
   std::int32_t compute(std::int32_t i, const AffineMap& map) {
@@ -162,15 +173,23 @@ class Maker {
     switch (t.kind) {
       case NodeKind::elementwise:
       case NodeKind::cast:
-      case NodeKind::view: return pointwise(i, map);
-      case NodeKind::iota: return iota(i, map);
-      case NodeKind::random: return random(i, map);
+      case NodeKind::view:
+        return pointwise(i, map);
+      case NodeKind::iota:
+        return iota(i, map);
+      case NodeKind::random:
+        return random(i, map);
       case NodeKind::reduce:
-      case NodeKind::arg_reduce: return reduction(i);
-      case NodeKind::roll: return rolled(i, map);
-      case NodeKind::pad: return padded(i, map);
-      case NodeKind::concatenate: return concatenated(i, map);
-      default: throw InternalError(fmt::format("{} is not computed in a kernel", name(t.kind)));
+      case NodeKind::arg_reduce:
+        return reduction(i);
+      case NodeKind::roll:
+        return rolled(i, map);
+      case NodeKind::pad:
+        return padded(i, map);
+      case NodeKind::concatenate:
+        return concatenated(i, map);
+      default:
+        throw InternalError(fmt::format("{} is not computed in a kernel", name(t.kind)));
     }
   }
 
@@ -227,8 +246,9 @@ class Maker {
   KernelOp indexed_load(const Edge& e, const Shape& shape) {
     const TraceNode& input = node(e.producer);
     context_.load(e.producer);
-    const auto where = in_storage({e.offset, {e.strides.begin(), e.strides.end()}}, {shape.begin(), shape.size()}, input.shape(),
-                                  context_.storage(e.producer));
+    const auto where =
+        in_storage({e.offset, {e.strides.begin(), e.strides.end()}}, {shape.begin(), shape.size()},
+                   input.shape(), context_.storage(e.producer));
     if (!where) throw InternalError("an indexed load is not affine in memory");
     KernelOp op;
     op.dtype = input.node->dtype_of(e.output);
@@ -264,13 +284,15 @@ class Maker {
     op.slot = a.mode == PadMode::constant ? t.slot : -1;
     op.maps = coordinates(map, t.shape());
     op.low = a.low;
-    for (std::size_t k = 0; k < a.low.size(); ++k) op.padded.push_back(a.low[k] != 0 || a.high[k] != 0);
+    for (std::size_t k = 0; k < a.low.size(); ++k)
+      op.padded.push_back(a.low[k] != 0 || a.high[k] != 0);
     return push(std::move(op));
   }
 
   std::int32_t concatenated(std::int32_t i, const AffineMap& map) {
     const TraceNode& t = node(i);
-    const auto axis = static_cast<std::size_t>(std::get<AxesAttributes>(t.node->attributes).axes[0]);
+    const auto axis =
+        static_cast<std::size_t>(std::get<AxesAttributes>(t.node->attributes).axes[0]);
     const auto where = coordinates(map, t.shape());
     const auto edges = trace_.edges_of(t);
     std::vector<std::int64_t> starts{0};
@@ -310,9 +332,11 @@ class Maker {
     return result;
   }
 
-  // -- at the end -----------------------------------------------------------------------------------
+  // -- at the end
+  // -----------------------------------------------------------------------------------
 
-  /// Drops what no store needs, then decides for each operation whether it varies along the rows, and its stage.
+  /// Drops what no store needs, then decides for each operation whether it varies along the rows,
+  /// and its stage.
   void finish() {
     auto& ops = kernel_.ops;
     std::vector<char> wanted(ops.size(), 0);
@@ -346,9 +370,11 @@ class Maker {
     name_it();
   }
 
-  void classify(KernelOp& op, const std::vector<KernelOp>& kept, const std::vector<std::int32_t>& renamed) const {
+  void classify(KernelOp& op, const std::vector<KernelOp>& kept,
+                const std::vector<std::int32_t>& renamed) const {
     for (const AffineMap& map : op.maps)
-      for (std::size_t a = 0; a < extents_.size(); ++a) op.row |= kernel_.axes[a].row && map.strides[a] != 0 && op.kind != Kind::store;
+      for (std::size_t a = 0; a < extents_.size(); ++a)
+        op.row |= kernel_.axes[a].row && map.strides[a] != 0 && op.kind != Kind::store;
     for (std::int32_t& a : op.args) {
       if (a < 0) continue;
       a = renamed[static_cast<std::size_t>(a)];
@@ -357,7 +383,8 @@ class Maker {
       op.stage = std::max(op.stage, argument.stage);
     }
     if (op.kind == Kind::store)
-      for (std::size_t a = 0; a < extents_.size(); ++a) op.row |= kernel_.axes[a].row && op.maps[0].strides[a] != 0;
+      for (std::size_t a = 0; a < extents_.size(); ++a)
+        op.row |= kernel_.axes[a].row && op.maps[0].strides[a] != 0;
     if (op.kind == Kind::reduce || op.kind == Kind::arg_reduce) {
       op.row = false;
       ++op.stage;
@@ -372,15 +399,32 @@ class Maker {
     for (const KernelOp& op : kernel_.ops) {
       std::string_view word;
       switch (op.kind) {
-        case Kind::elementwise: word = ops::row(op.code).name; break;
-        case Kind::cast: word = "cast"; break;
-        case Kind::iota: word = "iota"; break;
-        case Kind::random: word = "random"; break;
-        case Kind::roll_load: word = "roll"; break;
-        case Kind::pad_load: word = op.pad_mode == PadMode::edge && op.slot < 0 ? "concatenate" : "pad"; break;
-        case Kind::reduce: word = reductions[op.code]; break;
-        case Kind::arg_reduce: word = op.code == static_cast<std::uint8_t>(ReduceOp::maximum) ? "argmax" : "argmin"; break;
-        default: break;
+        case Kind::elementwise:
+          word = ops::row(op.code).name;
+          break;
+        case Kind::cast:
+          word = "cast";
+          break;
+        case Kind::iota:
+          word = "iota";
+          break;
+        case Kind::random:
+          word = "random";
+          break;
+        case Kind::roll_load:
+          word = "roll";
+          break;
+        case Kind::pad_load:
+          word = op.pad_mode == PadMode::edge && op.slot < 0 ? "concatenate" : "pad";
+          break;
+        case Kind::reduce:
+          word = reductions[op.code];
+          break;
+        case Kind::arg_reduce:
+          word = op.code == static_cast<std::uint8_t>(ReduceOp::maximum) ? "argmax" : "argmin";
+          break;
+        default:
+          break;
       }
       if (word.empty() || text.find(word) != std::string::npos) continue;
       if (++words > 6) break;
@@ -402,8 +446,8 @@ class Maker {
 
 }  // namespace
 
-Kernel make_kernel(const KernelContext& context, const Group& group, std::span<const std::int32_t> members,
-                   std::span<const std::int32_t> targets) {
+Kernel make_kernel(const KernelContext& context, const Group& group,
+                   std::span<const std::int32_t> members, std::span<const std::int32_t> targets) {
   return Maker(context, group, members).run(targets);
 }
 

@@ -22,9 +22,10 @@ struct KernelContext {
   std::function<void(std::int32_t)> load;
 };
 
-/// A kernel that computes `targets` (nodes of `group`, or whose values this segment of the group ends with) and stores them.
-/// `members` are the nodes of the group that it may compute at their own place; others are inlined or loaded.
-Kernel make_kernel(const KernelContext& context, const Group& group, std::span<const std::int32_t> members,
-                   std::span<const std::int32_t> targets);
+/// A kernel that computes `targets` (nodes of `group`, or whose values this segment of the group
+/// ends with) and stores them. `members` are the nodes of the group that it may compute at their
+/// own place; others are inlined or loaded.
+Kernel make_kernel(const KernelContext& context, const Group& group,
+                   std::span<const std::int32_t> members, std::span<const std::int32_t> targets);
 
 }  // namespace noyau::jit

@@ -17,10 +17,11 @@ namespace {
 
 constexpr std::size_t segment_statements = 256, segment_inputs = 512;
 
-/// A step before its memory and code exist: the kernel of a segment, or a node that is a step of its own.
+/// A step before its memory and code exist: the kernel of a segment, or a node that is a step of
+/// its own.
 struct Unit {
   std::int32_t level;
-  std::int32_t order;                 ///< within the level
+  std::int32_t order;  ///< within the level
   std::int32_t group = -1;
   std::vector<std::int32_t> members;  ///< of the segment
   std::int32_t node = -1;             ///< the step's node
@@ -35,13 +36,15 @@ class Planner {
         fusion_(fuse(trace, options.fusion)),
         in_memory_(trace.nodes.size(), 0),
         dense_(trace.nodes.size()) {
-    for (std::size_t i = 0; i < dense_.size(); ++i) dense_[i] = trace.nodes[i].shape().dense_strides();
+    for (std::size_t i = 0; i < dense_.size(); ++i)
+      dense_[i] = trace.nodes[i].shape().dense_strides();
   }
 
   Plan run() {
     mark_memory();
     make_units();
-    // From the last level to the first, so that everybody knows what must be stored before being made.
+    // From the last level to the first, so that everybody knows what must be stored before being
+    // made.
     std::vector<Kernel> kernels(units_.size());
     for (std::size_t u = units_.size(); u-- > 0;)
       if (units_[u].group >= 0) kernels[u] = kernel_of(units_[u]);
@@ -67,7 +70,8 @@ class Planner {
     for (std::int32_t i = 0; i < static_cast<std::int32_t>(trace_.nodes.size()); ++i) {
       const TraceNode& t = node(i);
       if (t.stored || is_step(t.kind)) mark(i);
-      const bool indexed = t.kind == NodeKind::roll || t.kind == NodeKind::pad || t.kind == NodeKind::concatenate;
+      const bool indexed =
+          t.kind == NodeKind::roll || t.kind == NodeKind::pad || t.kind == NodeKind::concatenate;
       if (is_step(t.kind) || indexed || is_whole_alias(trace_, t))
         for (const Edge& e : trace_.edges_of(t)) mark(e.producer);
     }
@@ -75,16 +79,21 @@ class Planner {
   void mark(std::int32_t i) { in_memory_[static_cast<std::size_t>(i)] = 1; }
   bool is_in_memory(std::int32_t i) const { return in_memory_[static_cast<std::size_t>(i)] != 0; }
 
-  // -- units -----------------------------------------------------------------------------------------
+  // -- units
+  // -----------------------------------------------------------------------------------------
 
   void make_units() {
-    for (std::int32_t g = 0; g < static_cast<std::int32_t>(fusion_.groups.size()); ++g) add_group(g);
+    for (std::int32_t g = 0; g < static_cast<std::int32_t>(fusion_.groups.size()); ++g)
+      add_group(g);
     for (std::int32_t i = 0; i < static_cast<std::int32_t>(trace_.nodes.size()); ++i)
-      if (is_step(node(i).kind)) units_.push_back({at(i).level, static_cast<std::int32_t>(units_.size()), -1, {}, i});
-    std::stable_sort(units_.begin(), units_.end(), [](const Unit& a, const Unit& b) { return a.level < b.level; });
+      if (is_step(node(i).kind))
+        units_.push_back({at(i).level, static_cast<std::int32_t>(units_.size()), -1, {}, i});
+    std::stable_sort(units_.begin(), units_.end(),
+                     [](const Unit& a, const Unit& b) { return a.level < b.level; });
   }
 
-  /// One unit for a group, or several when it has many statements: cut at fixed places, so that a long chain compiles one kernel.
+  /// One unit for a group, or several when it has many statements: cut at fixed places, so that a
+  /// long chain compiles one kernel.
   void add_group(std::int32_t g) {
     const Group& group = fusion_.groups[static_cast<std::size_t>(g)];
     const std::size_t most = group.rows.empty() ? segment_statements : group.members.size();
@@ -110,14 +119,17 @@ class Planner {
       if (is_in_memory(m) && node(m).shape().elements() > 0) targets.push_back(m);
     if (targets.empty()) return {};
     const std::vector<std::int32_t> members = needed(unit, targets);
-    const KernelContext context{trace_, fusion_, [this](std::int32_t i) -> const Shape& { return dense_[static_cast<std::size_t>(i)]; },
-                                [this](std::int32_t i) { mark(i); }};
+    const KernelContext context{
+        trace_, fusion_,
+        [this](std::int32_t i) -> const Shape& { return dense_[static_cast<std::size_t>(i)]; },
+        [this](std::int32_t i) { mark(i); }};
     Kernel kernel = make_kernel(context, group, members, targets);
     order_and_collapse(kernel);
     return kernel;
   }
 
-  /// The members that the targets need directly, in order; the others are dead, or inlined elsewhere.
+  /// The members that the targets need directly, in order; the others are dead, or inlined
+  /// elsewhere.
   std::vector<std::int32_t> needed(const Unit& unit, std::span<const std::int32_t> targets) {
     if (visit_.size() != trace_.nodes.size()) visit_.assign(trace_.nodes.size(), 0);
     for (std::int32_t m : unit.members) visit_[static_cast<std::size_t>(m)] = 1;
@@ -127,7 +139,8 @@ class Planner {
       const std::int32_t m = unit.members[k];
       if (visit_[static_cast<std::size_t>(m)] == 2) {
         result.push_back(m);
-        if (node(m).kind != NodeKind::roll && node(m).kind != NodeKind::pad && node(m).kind != NodeKind::concatenate)
+        if (node(m).kind != NodeKind::roll && node(m).kind != NodeKind::pad &&
+            node(m).kind != NodeKind::concatenate)
           for (const Edge& e : trace_.edges_of(m)) {
             char& v = visit_[static_cast<std::size_t>(e.producer)];
             if (v == 1 && same_place(e, m)) v = 2;
@@ -139,12 +152,16 @@ class Planner {
     return result;
   }
   /// Whether the edge reads a member of the same kernel where that member is computed.
-  bool same_place(const Edge& e, std::int32_t) const { return e.dense || !at(e.producer).inlinable; }
+  bool same_place(const Edge& e, std::int32_t) const {
+    return e.dense || !at(e.producer).inlinable;
+  }
 
-  // -- steps ------------------------------------------------------------------------------------------
+  // -- steps
+  // ------------------------------------------------------------------------------------------
 
   std::int32_t buffer_of(std::int32_t i, std::int32_t output) {
-    const auto [found, fresh] = buffer_numbers_.try_emplace({i, output}, static_cast<std::int32_t>(plan_.buffers.size()));
+    const auto [found, fresh] =
+        buffer_numbers_.try_emplace({i, output}, static_cast<std::int32_t>(plan_.buffers.size()));
     if (fresh) {
       PlanBuffer b;
       b.node = i;
@@ -152,7 +169,8 @@ class Planner {
       b.kind = node(i).kind == NodeKind::data ? PlanBuffer::Kind::leaf
                : node(i).stored               ? PlanBuffer::Kind::stored
                                               : PlanBuffer::Kind::temporary;
-      b.bytes = node(i).shape().elements() * static_cast<std::int64_t>(size_of(node(i).node->dtype_of(output)));
+      b.bytes = node(i).shape().elements() *
+                static_cast<std::int64_t>(size_of(node(i).node->dtype_of(output)));
       plan_.buffers.push_back(b);
     }
     return found->second;
@@ -171,7 +189,8 @@ class Planner {
     PlanStep step;
     step.name = kernel.name;
     for (const KernelBuffer& b : kernel.buffers) {
-      step.pointers.push_back({buffer_of(b.value, b.output), b.offset * static_cast<std::int64_t>(size_of(b.dtype))});
+      step.pointers.push_back(
+          {buffer_of(b.value, b.output), b.offset * static_cast<std::int64_t>(size_of(b.dtype))});
       step.bytes += plan_.buffers[static_cast<std::size_t>(step.pointers.back().buffer)].bytes;
     }
     for (std::int64_t bytes : lowered.scratch_bytes) step.pointers.push_back({scratch(bytes), 0});
@@ -187,7 +206,8 @@ class Planner {
     }
     std::copy(lowered.extent, lowered.extent + 3, step.extent);
     step.parameters = std::move(lowered.parameters);
-    if (options_.describe) plan_.text += fmt::format("{}  schedule {}\n", print(kernel), print(schedule));
+    if (options_.describe)
+      plan_.text += fmt::format("{}  schedule {}\n", print(kernel), print(schedule));
     add(std::move(step), simplify(lowered.program));
   }
 
@@ -196,13 +216,15 @@ class Planner {
     programs_.push_back(std::move(program));
   }
 
-  void generated_step(GeneratedKernel generated, std::string name, std::vector<PlanPointer> pointers) {
+  void generated_step(GeneratedKernel generated, std::string name,
+                      std::vector<PlanPointer> pointers) {
     PlanStep step;
     step.name = std::move(name);
     step.pointers = std::move(pointers);
     std::copy(generated.extent, generated.extent + 3, step.extent);
     for (std::uint64_t bits : generated.parameters) step.parameters.push_back({-1, bits});
-    for (const PlanPointer& p : step.pointers) step.bytes += plan_.buffers[static_cast<std::size_t>(p.buffer)].bytes;
+    for (const PlanPointer& p : step.pointers)
+      step.bytes += plan_.buffers[static_cast<std::size_t>(p.buffer)].bytes;
     if (options_.describe) plan_.text += fmt::format("kernel {}\n", step.name);
     generated.program.name = step.name;
     add(std::move(step), simplify(generated.program));
@@ -216,15 +238,19 @@ class Planner {
   Operand operand(std::int32_t i, int k) {
     const Edge& e = trace_.edges_of(i)[static_cast<std::size_t>(k)];
     const Shape& shape = node(i).node->inputs[static_cast<std::size_t>(k)].node()->shape;
-    const auto where = in_storage({e.offset, {e.strides.begin(), e.strides.end()}}, {shape.begin(), shape.size()},
-                                  node(e.producer).shape(), dense_[static_cast<std::size_t>(e.producer)]);
+    const auto where =
+        in_storage({e.offset, {e.strides.begin(), e.strides.end()}}, {shape.begin(), shape.size()},
+                   node(e.producer).shape(), dense_[static_cast<std::size_t>(e.producer)]);
     if (!where) throw InternalError("an operand of a step is not affine in memory");
     const DType type = node(e.producer).node->dtype_of(e.output);
-    Operand o{{type, shape, Shape(where->strides)}, {buffer_of(e.producer, e.output), where->offset * static_cast<std::int64_t>(size_of(type))}};
+    Operand o{{type, shape, Shape(where->strides)},
+              {buffer_of(e.producer, e.output),
+               where->offset * static_cast<std::int64_t>(size_of(type))}};
     return o;
   }
   Operand result(std::int32_t i, int output = 0) {
-    return {{node(i).node->dtype_of(output), node(i).shape(), dense_[static_cast<std::size_t>(i)]}, {buffer_of(i, output), 0}};
+    return {{node(i).node->dtype_of(output), node(i).shape(), dense_[static_cast<std::size_t>(i)]},
+            {buffer_of(i, output), 0}};
   }
 
   void node_step(std::int32_t i) {
@@ -245,30 +271,40 @@ class Planner {
       case NodeKind::matmul:
       case NodeKind::convolution:
       case NodeKind::convolution_input_gradient:
-      case NodeKind::convolution_weight_gradient: return product_step(i, in, out, window, pointers);
+      case NodeKind::convolution_weight_gradient:
+        return product_step(i, in, out, window, pointers);
       case NodeKind::max_pool: {
         const Operand indices = result(i, 1);
         pointers.push_back(indices.pointer);
-        return generated_step(max_pool_kernel(in[0].view, out.view, indices.view, window), name, pointers);
+        return generated_step(max_pool_kernel(in[0].view, out.view, indices.view, window), name,
+                              pointers);
       }
       case NodeKind::max_pool_gradient:
-        return generated_step(max_pool_gradient_kernel(in[0].view, in[1].view, out.view, window), name, pointers);
-      case NodeKind::max_pool_gather: return generated_step(max_pool_gather_kernel(in[0].view, in[1].view, out.view), name, pointers);
-      case NodeKind::avg_pool: return generated_step(avg_pool_kernel(in[0].view, out.view, window), name, pointers);
-      case NodeKind::avg_pool_gradient: return generated_step(avg_pool_gradient_kernel(in[0].view, out.view, window), name, pointers);
-      default: throw InternalError(fmt::format("no step for {}", name));
+        return generated_step(max_pool_gradient_kernel(in[0].view, in[1].view, out.view, window),
+                              name, pointers);
+      case NodeKind::max_pool_gather:
+        return generated_step(max_pool_gather_kernel(in[0].view, in[1].view, out.view), name,
+                              pointers);
+      case NodeKind::avg_pool:
+        return generated_step(avg_pool_kernel(in[0].view, out.view, window), name, pointers);
+      case NodeKind::avg_pool_gradient:
+        return generated_step(avg_pool_gradient_kernel(in[0].view, out.view, window), name,
+                              pointers);
+      default:
+        throw InternalError(fmt::format("no step for {}", name));
     }
   }
 
   /// A product: the first library routine that takes it, else a generated kernel.
-  void product_step(std::int32_t i, const std::vector<Operand>& in, const Operand& out, const WindowAttributes& window,
-                    std::vector<PlanPointer> pointers) {
+  void product_step(std::int32_t i, const std::vector<Operand>& in, const Operand& out,
+                    const WindowAttributes& window, std::vector<PlanPointer> pointers) {
     const NodeKind kind = node(i).kind;
     LibraryCall call;
-    call.kind = kind == NodeKind::matmul                       ? LibraryCall::Kind::matmul
-                : kind == NodeKind::convolution                ? LibraryCall::Kind::convolution
-                : kind == NodeKind::convolution_input_gradient ? LibraryCall::Kind::convolution_input_gradient
-                                                               : LibraryCall::Kind::convolution_weight_gradient;
+    call.kind = kind == NodeKind::matmul        ? LibraryCall::Kind::matmul
+                : kind == NodeKind::convolution ? LibraryCall::Kind::convolution
+                : kind == NodeKind::convolution_input_gradient
+                    ? LibraryCall::Kind::convolution_input_gradient
+                    : LibraryCall::Kind::convolution_weight_gradient;
     for (const Operand& o : in) call.inputs.push_back(o.view);
     call.output = out.view;
     for (int k = 0; k < 2; ++k) {
@@ -288,25 +324,32 @@ class Planner {
         step.name = std::string(routine->name());
         if (options_.compile) step.call = routine->prepare(call);
         step.pointers = std::move(pointers);
-        if (step.call && step.call->workspace_bytes() > 0) step.pointers.push_back({scratch(step.call->workspace_bytes()), 0});
-        for (const PlanPointer& p : step.pointers) step.bytes += plan_.buffers[static_cast<std::size_t>(p.buffer)].bytes;
+        if (step.call && step.call->workspace_bytes() > 0)
+          step.pointers.push_back({scratch(step.call->workspace_bytes()), 0});
+        for (const PlanPointer& p : step.pointers)
+          step.bytes += plan_.buffers[static_cast<std::size_t>(p.buffer)].bytes;
         if (options_.describe) plan_.text += fmt::format("library {}\n", step.name);
         add(std::move(step), {});
         return;
       }
     const std::string name(noyau::name(kind));
     if (kind == NodeKind::matmul)
-      return generated_step(matmul_kernel(in[0].view, in[1].view, out.view), name, std::move(pointers));
-    generated_step(convolution_kernel(call.kind, in[0].view, in[1].view, out.view, window), name, std::move(pointers));
+      return generated_step(matmul_kernel(in[0].view, in[1].view, out.view), name,
+                            std::move(pointers));
+    generated_step(convolution_kernel(call.kind, in[0].view, in[1].view, out.view, window), name,
+                   std::move(pointers));
   }
 
-  /// A copy of the whole, then the region: never a fused choice, so that x = set(x, ...) can become the slice alone.
+  /// A copy of the whole, then the region: never a fused choice, so that x = set(x, ...) can become
+  /// the slice alone.
   void set_step(std::int32_t i) {
     const Operand x = operand(i, 0), value = operand(i, 1), out = result(i);
     copy_step(x, out.view, out.pointer, "copy");
     const auto& region = std::get<ViewAttributes>(node(i).node->attributes);
     TensorView view{out.view.dtype, value.view.shape, region.strides};
-    copy_step(value, view, {out.pointer.buffer, out.pointer.offset + region.offset * static_cast<std::int64_t>(size_of(view.dtype))},
+    copy_step(value, view,
+              {out.pointer.buffer,
+               out.pointer.offset + region.offset * static_cast<std::int64_t>(size_of(view.dtype))},
               "set");
   }
 
@@ -335,11 +378,13 @@ class Planner {
     step.bytes = 2 * to.shape.elements() * static_cast<std::int64_t>(size_of(to.dtype));
     std::copy(lowered.extent, lowered.extent + 3, step.extent);
     step.parameters = std::move(lowered.parameters);
-    if (options_.describe) plan_.text += fmt::format("{}  schedule {}\n", print(kernel), print(schedule));
+    if (options_.describe)
+      plan_.text += fmt::format("{}  schedule {}\n", print(kernel), print(schedule));
     add(std::move(step), simplify(lowered.program));
   }
 
-  // -- the end -------------------------------------------------------------------------------------------
+  // -- the end
+  // -------------------------------------------------------------------------------------------
 
   void finish_outputs() {
     for (std::int32_t i = 0; i < static_cast<std::int32_t>(trace_.nodes.size()); ++i) {
@@ -352,7 +397,8 @@ class Planner {
         if (buffer.kind == PlanBuffer::Kind::temporary) buffer.kind = PlanBuffer::Kind::stored;
         plan_.outputs.push_back({i, 0, b});
       } else if (t.stored) {
-        for (int k = 0; k < t.node->output_count; ++k) plan_.outputs.push_back({i, k, buffer_of(i, k)});
+        for (int k = 0; k < t.node->output_count; ++k)
+          plan_.outputs.push_back({i, k, buffer_of(i, k)});
       } else if (t.alive) {
         plan_.counted.push_back(i);
       }
@@ -386,6 +432,8 @@ class Planner {
 
 }  // namespace
 
-Plan make_plan(const Trace& trace, const PlanOptions& options) { return Planner(trace, options).run(); }
+Plan make_plan(const Trace& trace, const PlanOptions& options) {
+  return Planner(trace, options).run();
+}
 
 }  // namespace noyau::jit

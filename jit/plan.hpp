@@ -17,15 +17,15 @@ namespace noyau::jit {
 /// Memory of a plan.
 struct PlanBuffer {
   enum class Kind : std::uint8_t {
-    leaf,       ///< storage of an evaluated node
-    stored,     ///< becomes the storage of a node
-    temporary   ///< a piece of the plan's arena
+    leaf,      ///< storage of an evaluated node
+    stored,    ///< becomes the storage of a node
+    temporary  ///< a piece of the plan's arena
   };
   Kind kind = Kind::temporary;
-  std::int32_t node = -1, output = 0;   ///< trace node; -1 for scratch
+  std::int32_t node = -1, output = 0;  ///< trace node; -1 for scratch
   std::int64_t bytes = 0;
-  std::int64_t offset = 0;              ///< in the arena
-  std::int32_t first = 0, last = -1;    ///< steps between which a temporary lives
+  std::int64_t offset = 0;            ///< in the arena
+  std::int32_t first = 0, last = -1;  ///< steps between which a temporary lives
 };
 
 struct PlanPointer {
@@ -42,7 +42,7 @@ struct PlanStep {
   std::vector<PlanPointer> pointers;
   std::vector<ParameterSource> parameters;
   std::int64_t bytes = 0;
-  bool compiled = false;        ///< while the plan is fresh: compiled for it, not found in a cache
+  bool compiled = false;  ///< while the plan is fresh: compiled for it, not found in a cache
 };
 
 /// An output of the plan: which buffer becomes whose storage.
@@ -54,9 +54,9 @@ struct Plan {
   std::vector<PlanBuffer> buffers;
   std::vector<PlanStep> steps;
   std::vector<PlanOutput> outputs;
-  std::vector<std::int32_t> counted;   ///< trace nodes computed and alive, but not stored
+  std::vector<std::int32_t> counted;  ///< trace nodes computed and alive, but not stored
   std::int64_t arena_bytes = 0;
-  std::string text;                    ///< for explain: kernels, schedules, code
+  std::string text;  ///< for explain: kernels, schedules, code
 };
 
 struct PlanOptions {
@@ -70,7 +70,8 @@ Plan make_plan(const Trace& trace, const PlanOptions& options);
 
 /// Assigns arena offsets to temporaries by their lifetimes.
 void plan_memory(Plan& plan);
-/// Checks that each value is made once, before it is read, and that temporaries alive together do not overlap. InternalError.
+/// Checks that each value is made once, before it is read, and that temporaries alive together do
+/// not overlap. InternalError.
 void verify_plan(const Plan& plan);
 
 }  // namespace noyau::jit

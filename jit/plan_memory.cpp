@@ -17,7 +17,8 @@ class Arena {
   std::int64_t take(std::int64_t bytes) {
     auto best = free_.end();
     for (auto piece = free_.begin(); piece != free_.end(); ++piece)
-      if (piece->second >= bytes && (best == free_.end() || piece->second < best->second)) best = piece;
+      if (piece->second >= bytes && (best == free_.end() || piece->second < best->second))
+        best = piece;
     if (best == free_.end()) {
       // Grow, from the last free piece when it touches the end.
       std::int64_t start = size_;
@@ -72,7 +73,8 @@ void plan_memory(Plan& plan) {
       b.first = std::min(b.first, s);
       b.last = std::max(b.last, s);
     }
-  std::vector<std::vector<std::size_t>> begins(static_cast<std::size_t>(steps)), ends(static_cast<std::size_t>(steps));
+  std::vector<std::vector<std::size_t>> begins(static_cast<std::size_t>(steps)),
+      ends(static_cast<std::size_t>(steps));
   for (std::size_t k = 0; k < plan.buffers.size(); ++k) {
     const PlanBuffer& b = plan.buffers[k];
     if (b.kind != PlanBuffer::Kind::temporary || b.last < 0) continue;
@@ -81,8 +83,11 @@ void plan_memory(Plan& plan) {
   }
   Arena arena;
   for (std::size_t s = 0; s < static_cast<std::size_t>(steps); ++s) {
-    for (std::size_t k : begins[s]) plan.buffers[k].offset = arena.take(aligned(std::max<std::int64_t>(plan.buffers[k].bytes, 1)));
-    for (std::size_t k : ends[s]) arena.give(plan.buffers[k].offset, aligned(std::max<std::int64_t>(plan.buffers[k].bytes, 1)));
+    for (std::size_t k : begins[s])
+      plan.buffers[k].offset =
+          arena.take(aligned(std::max<std::int64_t>(plan.buffers[k].bytes, 1)));
+    for (std::size_t k : ends[s])
+      arena.give(plan.buffers[k].offset, aligned(std::max<std::int64_t>(plan.buffers[k].bytes, 1)));
   }
   plan.arena_bytes = arena.size();
 }
@@ -92,16 +97,19 @@ void verify_plan(const Plan& plan) {
   for (std::size_t k = 0; k < plan.buffers.size(); ++k) {
     const PlanBuffer& b = plan.buffers[k];
     if (b.kind != PlanBuffer::Kind::temporary || b.last < 0) continue;
-    if (b.offset < 0 || b.offset + b.bytes > plan.arena_bytes) throw InternalError("a temporary lies outside of its arena");
+    if (b.offset < 0 || b.offset + b.bytes > plan.arena_bytes)
+      throw InternalError("a temporary lies outside of its arena");
     live.push_back(k);
   }
-  std::sort(live.begin(), live.end(),
-            [&](std::size_t a, std::size_t b) { return plan.buffers[a].offset < plan.buffers[b].offset; });
+  std::sort(live.begin(), live.end(), [&](std::size_t a, std::size_t b) {
+    return plan.buffers[a].offset < plan.buffers[b].offset;
+  });
   for (std::size_t i = 0; i < live.size(); ++i)
     for (std::size_t j = i + 1; j < live.size(); ++j) {
       const PlanBuffer &a = plan.buffers[live[i]], &b = plan.buffers[live[j]];
       if (b.offset >= a.offset + a.bytes) break;
-      if (a.first <= b.last && b.first <= a.last) throw InternalError("two temporaries alive together overlap");
+      if (a.first <= b.last && b.first <= a.last)
+        throw InternalError("two temporaries alive together overlap");
     }
 }
 

@@ -22,7 +22,8 @@ Schedule choose_schedule(const Kernel& kernel, const DeviceLimits& limits) {
   // Worth it when the output would push everything else out of the cache and is not read next.
   s.streamed = aligned && written > limits.cache_bytes / 2;
   if (!kernel.has_rows()) {
-    const bool tiny = kernel.axes.size() > 1 && kernel.axes.back().extent < 16 && kernel.parallel_size() >= 64;
+    const bool tiny =
+        kernel.axes.size() > 1 && kernel.axes.back().extent < 16 && kernel.parallel_size() >= 64;
     s.shape = tiny ? Schedule::Shape::flat : Schedule::Shape::map;
     return s;
   }
@@ -38,7 +39,8 @@ Schedule choose_schedule(const Kernel& kernel, const DeviceLimits& limits) {
 
 std::string print(const Schedule& s) {
   static constexpr std::string_view names[] = {"map", "flat", "serial", "column", "gang", "split"};
-  return fmt::format("{}{}{}", names[static_cast<int>(s.shape)], s.streamed ? ", streamed" : "", s.row_buffer ? ", row buffer" : "");
+  return fmt::format("{}{}{}", names[static_cast<int>(s.shape)], s.streamed ? ", streamed" : "",
+                     s.row_buffer ? ", row buffer" : "");
 }
 
 }  // namespace noyau::jit

@@ -32,8 +32,10 @@ bool is_dear(NodeKind kind) {
     case NodeKind::concatenate:
     case NodeKind::watch:
     case NodeKind::stop_gradient:
-    case NodeKind::custom_gradient: return false;
-    default: return true;
+    case NodeKind::custom_gradient:
+      return false;
+    default:
+      return true;
   }
 }
 
@@ -60,7 +62,8 @@ Resolved resolve(Node* node, int output) {
       strides = alias.shape.dense_strides();
     }
     if (at.dense) {
-      // The consumer sees the alias whole, if perhaps in another shape: then the strides are those of the alias.
+      // The consumer sees the alias whole, if perhaps in another shape: then the strides are those
+      // of the alias.
       if (at.node->shape == shape) {
         at.offset = offset;
         at.strides = strides;
@@ -74,7 +77,8 @@ Resolved resolve(Node* node, int output) {
       if (!coordinates) return at;  // the alias has to be copied first
       const AffineMap through = compose(offset, strides, *coordinates, extents.size());
       at.offset = through.offset;
-      for (int k = 0; k < shape.rank(); ++k) at.strides[k] = through.strides[static_cast<std::size_t>(k)];
+      for (int k = 0; k < shape.rank(); ++k)
+        at.strides[k] = through.strides[static_cast<std::size_t>(k)];
     }
     at.node = next;
     at.output = next_output;
@@ -89,7 +93,8 @@ struct Visited {
   Node* node;
   std::uint32_t references = 0;  ///< from nodes of this walk
   std::int32_t trace_index = -1;
-  bool root = false, alive = false, held = false, stored = false, computed = false, wanted_by_new = false;
+  bool root = false, alive = false, held = false, stored = false, computed = false,
+       wanted_by_new = false;
 };
 
 class Lineariser {
@@ -102,7 +107,8 @@ class Lineariser {
     walk_graph();
     std::sort(visited_.begin(), visited_.end(),
               [](const Visited& a, const Visited& b) { return a.node->number < b.node->number; });
-    for (std::size_t k = 0; k < visited_.size(); ++k) visited_[k].node->visit_index = static_cast<std::int32_t>(k);
+    for (std::size_t k = 0; k < visited_.size(); ++k)
+      visited_[k].node->visit_index = static_cast<std::int32_t>(k);
     mark_computed();
     decide_stored();
     emit();
@@ -125,7 +131,8 @@ class Lineariser {
     while (!pending_.empty()) {
       Node* node = pending_.back();
       pending_.pop_back();
-      if (node->status.load(std::memory_order_acquire) == NodeStatus::failed) std::rethrow_exception(node->failure);
+      if (node->status.load(std::memory_order_acquire) == NodeStatus::failed)
+        std::rethrow_exception(node->failure);
       for (const NodeRef& input : value_inputs(*node)) visit(input.node())->references++;
       if (node->base.node()) visit(node->base.node())->references++;
     }
@@ -141,7 +148,8 @@ class Lineariser {
         at(resolve(v->node, 0).node).computed = true;
         continue;
       }
-      for (const NodeRef& input : v->node->inputs) at(resolve(input.node(), input.output()).node).computed = true;
+      for (const NodeRef& input : v->node->inputs)
+        at(resolve(input.node(), input.output()).node).computed = true;
     }
   }
 
@@ -149,11 +157,14 @@ class Lineariser {
     for (auto v = visited_.rbegin(); v != visited_.rend(); ++v) {
       Node& node = *v->node;
       if (node.is_evaluated()) continue;
-      v->alive = v->held || v->root || node.references.load(std::memory_order_relaxed) > v->references;
+      v->alive =
+          v->held || v->root || node.references.load(std::memory_order_relaxed) > v->references;
       const bool again = node.evals_unstored >= 1;
-      v->stored = v->root || (v->computed && v->alive &&
-                              (is_dear(node.kind) || (again && v->wanted_by_new) ||
-                               (node.evals_unstored >= 2 && node.handles.load(std::memory_order_relaxed) > 0)));
+      v->stored =
+          v->root ||
+          (v->computed && v->alive &&
+           (is_dear(node.kind) || (again && v->wanted_by_new) ||
+            (node.evals_unstored >= 2 && node.handles.load(std::memory_order_relaxed) > 0)));
       const bool is_new = v->computed && !again && !is_alias(node.kind);
       const bool keeps_inputs = v->alive && !v->stored;
       auto touch = [&](Node* input) {
@@ -168,7 +179,8 @@ class Lineariser {
 
   void emit() {
     for (Visited& v : visited_) {
-      if (!v.computed) continue;  // aliases are, when somebody asked for them or resolve() stopped there
+      if (!v.computed)
+        continue;  // aliases are, when somebody asked for them or resolve() stopped there
       Node& node = *v.node;
       const bool evaluated = node.is_evaluated();
       v.trace_index = static_cast<std::int32_t>(trace_.nodes.size());
@@ -212,7 +224,8 @@ class Lineariser {
     t.slot = static_cast<std::int32_t>(trace_.slots.size());
     switch (node.kind) {
       case NodeKind::constant: {
-        // Equal constants share a slot, so that the plan may merge what is computed from them; the slot is part of the key.
+        // Equal constants share a slot, so that the plan may merge what is computed from them; the
+        // slot is part of the key.
         const Scalar value = std::get<Scalar>(node.attributes);
         const std::uint64_t hashed = value.bits * 16 + static_cast<std::uint64_t>(value.dtype);
         auto [found, fresh] = constants_.try_emplace(hashed ^ (value.bits >> 60), t.slot);
@@ -248,13 +261,17 @@ class Lineariser {
         add_slot(a.high.bits, a.high.dtype);
         break;
       }
-      case NodeKind::transfer: throw NotImplemented("[to] copying between devices is not there yet");
-      default: t.slot = -1;
+      case NodeKind::transfer:
+        throw NotImplemented("[to] copying between devices is not there yet");
+      default:
+        t.slot = -1;
     }
   }
 
   template <class T>
-  void put(T value) { words_.push_back(static_cast<std::uint64_t>(value)); }
+  void put(T value) {
+    words_.push_back(static_cast<std::uint64_t>(value));
+  }
   void put(const Shape& shape) {
     put(shape.rank());
     for (std::int64_t d : shape) put(d);
@@ -268,8 +285,9 @@ class Lineariser {
   void hash_key() {
     words_.reserve(trace_.nodes.size() * 12 + trace_.edges.size() * 8);
     for (const TraceNode& t : trace_.nodes) {
-      put(static_cast<std::uint64_t>(t.kind) | std::uint64_t{t.code} << 8 | static_cast<std::uint64_t>(t.dtype) << 16 |
-          std::uint64_t{t.root} << 24 | std::uint64_t{t.stored} << 25);
+      put(static_cast<std::uint64_t>(t.kind) | std::uint64_t{t.code} << 8 |
+          static_cast<std::uint64_t>(t.dtype) << 16 | std::uint64_t{t.root} << 24 |
+          std::uint64_t{t.stored} << 25);
       put(t.shape());
       if (t.slot >= 0) put(t.slot);
       if (t.kind != NodeKind::data) hash_attributes(*t.node);
@@ -313,7 +331,9 @@ class Lineariser {
         put(a.strides);
         break;
       }
-      case NodeKind::random: put(static_cast<int>(std::get<RandomAttributes>(node.attributes).distribution)); break;
+      case NodeKind::random:
+        put(static_cast<int>(std::get<RandomAttributes>(node.attributes).distribution));
+        break;
       case NodeKind::convolution:
       case NodeKind::convolution_input_gradient:
       case NodeKind::convolution_weight_gradient:
@@ -323,11 +343,13 @@ class Lineariser {
       case NodeKind::avg_pool_gradient: {
         const auto& a = std::get<WindowAttributes>(node.attributes);
         for (int k = 0; k < 2; ++k)
-          for (std::int64_t v : {a.window[k], a.stride[k], a.low[k], a.high[k], a.dilation[k]}) put(v);
+          for (std::int64_t v : {a.window[k], a.stride[k], a.low[k], a.high[k], a.dilation[k]})
+            put(v);
         put(a.groups);
         break;
       }
-      default: break;
+      default:
+        break;
     }
   }
 

@@ -1,5 +1,5 @@
-// Trace: the part of the graph that one eval computes, linearised, with everything a plan depends on.
-// SPDX-License-Identifier: Apache-2.0
+// Trace: the part of the graph that one eval computes, linearised, with everything a plan depends
+// on. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace noyau::jit {
 
-/// An operand of a traced node: element (i...) of the consumer's shape is element offset + sum i_k * strides[k] of the
-/// producer's row-major elements. Views and other aliases have been folded in.
+/// An operand of a traced node: element (i...) of the consumer's shape is element offset + sum i_k
+/// * strides[k] of the producer's row-major elements. Views and other aliases have been folded in.
 struct Edge {
   std::int32_t producer = 0;
   std::int32_t output = 0;
@@ -21,18 +21,19 @@ struct Edge {
   bool dense = true;  ///< the same elements in the same order
 };
 
-/// One node of the trace. Aliases (views, watches ...) appear only where their values must be stored: as a copy.
+/// One node of the trace. Aliases (views, watches ...) appear only where their values must be
+/// stored: as a copy.
 struct TraceNode {
   Node* node = nullptr;
   NodeKind kind = NodeKind::data;
   std::uint8_t code = 0;
   DType dtype = float32;
   std::int32_t first_edge = 0, edge_count = 0;
-  std::int32_t slot = -1;     ///< the first of its slots, when it has any
-  std::int32_t uses = 0;      ///< edges that lead to it
-  bool root = false;          ///< somebody asked for it
-  bool stored = false;        ///< its values outlive the plan
-  bool alive = false;         ///< somebody holds it after the eval
+  std::int32_t slot = -1;  ///< the first of its slots, when it has any
+  std::int32_t uses = 0;   ///< edges that lead to it
+  bool root = false;       ///< somebody asked for it
+  bool stored = false;     ///< its values outlive the plan
+  bool alive = false;      ///< somebody holds it after the eval
   const Shape& shape() const { return node->shape; }
 };
 
@@ -40,7 +41,8 @@ struct TraceNode {
 struct Trace {
   std::vector<TraceNode> nodes;
   std::vector<Edge> edges;
-  std::vector<std::uint64_t> slots;   ///< scalars: constants, generator calls, roll offsets; not part of the key
+  std::vector<std::uint64_t>
+      slots;  ///< scalars: constants, generator calls, roll offsets; not part of the key
   std::vector<DType> slot_types;
   Device device;
   Hash128 key;
@@ -48,14 +50,18 @@ struct Trace {
   std::span<const Edge> edges_of(const TraceNode& n) const {
     return {edges.data() + n.first_edge, static_cast<std::size_t>(n.edge_count)};
   }
-  std::span<const Edge> edges_of(std::int32_t index) const { return edges_of(nodes[static_cast<std::size_t>(index)]); }
+  std::span<const Edge> edges_of(std::int32_t index) const {
+    return edges_of(nodes[static_cast<std::size_t>(index)]);
+  }
 };
 
-/// Linearises what `roots` need, decides what is stored, and computes the key. Roots that are evaluated already are left out.
-/// Not thread-safe: called under the eval mutex. ValueError never; NotImplemented for kinds that no plan can run.
+/// Linearises what `roots` need, decides what is stored, and computes the key. Roots that are
+/// evaluated already are left out. Not thread-safe: called under the eval mutex. ValueError never;
+/// NotImplemented for kinds that no plan can run.
 Trace linearise(std::span<const Array> roots);
 
-/// Reads an alias through to what it shows: producer and output as a node, offset and strides over the alias's shape.
+/// Reads an alias through to what it shows: producer and output as a node, offset and strides over
+/// the alias's shape.
 struct Resolved {
   Node* node;
   int output;

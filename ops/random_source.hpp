@@ -7,8 +7,9 @@
 
 namespace noyau::ops {
 
-/// A function of (ulong element, ulong seed, ulong call[, T low, T high]) for uniform and integers (low and high are long there); its result is
-/// T, or the integer before it is converted to the array's dtype. float32 and float64 only for uniform and normal.
+/// A function of (ulong element, ulong seed, ulong call[, T low, T high]) for uniform and integers
+/// (low and high are long there); its result is T, or the integer before it is converted to the
+/// array's dtype. float32 and float64 only for uniform and normal.
 Meaning random_function(Distribution distribution, DType dtype);
 
 }  // namespace noyau::ops
