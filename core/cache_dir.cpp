@@ -92,7 +92,7 @@ std::string objection(const FileDescriptor& directory) {
 std::optional<CacheDirectory> open_cache_directory() {
   const Place place = find_place();
   if (place.base.empty()) {
-    log::warn_once(
+    logging::warn_once(
         "the kernel cache is off: HOME is not set; set NOYAU_CACHE_DIR to a directory of yours");
     return std::nullopt;
   }
@@ -100,7 +100,7 @@ std::optional<CacheDirectory> open_cache_directory() {
   std::string reason = walk(place, directory);
   if (reason.empty()) reason = objection(directory);
   if (reason.empty()) return CacheDirectory{std::move(directory), place.path()};
-  log::warn_once(fmt::format(
+  logging::warn_once(fmt::format(
       "the kernel cache is off: {} cannot be used: {}; set NOYAU_CACHE_DIR to a directory of yours",
       place.path(), reason));
   return std::nullopt;

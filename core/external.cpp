@@ -21,7 +21,7 @@ void run(const std::function<void()>& deleter) noexcept {
     deleter();
   } catch (...) {
     try {
-      log::warn_once("the deleter of an external buffer threw; its memory may be lost");
+      logging::warn_once("the deleter of an external buffer threw; its memory may be lost");
     } catch (...) {
       // Nobody can be told.
     }

@@ -12,7 +12,7 @@
 
 #include "noyau/error.hpp"
 
-namespace noyau::log {
+namespace noyau::logging {
 namespace {
 
 /// One write call, so that lines of several threads and processes stay whole.
@@ -48,7 +48,7 @@ void warn_once(std::string_view line) {
   print(fmt::format("warning: {}", line));
 }
 
-}  // namespace noyau::log
+}  // namespace noyau::logging
 
 namespace noyau::environment {
 namespace {

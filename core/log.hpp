@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace noyau::log {
+namespace noyau::logging {
 
 /// 0 (silent) to 5: 1 devices and warnings' detail, 2 launches, 3 plans, 4 generated code, 5
 /// passes. From $NOYAU_DEBUG.
@@ -16,7 +16,7 @@ void write(int at, std::string_view line);
 /// A warning, printed once for each different text in a process.
 void warn_once(std::string_view line);
 
-}  // namespace noyau::log
+}  // namespace noyau::logging
 
 namespace noyau::environment {
 

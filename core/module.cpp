@@ -147,7 +147,7 @@ const Registry& registry() {
     for (const KnownModule& module : known_modules) {
       made->reports.push_back(load(module, folders, *made));
       const ModuleReport& report = made->reports.back();
-      log::write(1, fmt::format("module {}: {}", report.name,
+      logging::write(1, fmt::format("module {}: {}", report.name,
                                 report.loaded ? "loaded" : "not loaded: " + report.lines.back()));
     }
     std::stable_partition(made->devices.begin(), made->devices.end(),

@@ -153,7 +153,7 @@ std::optional<DiskCache> DiskCache::open() {
 
 void DiskCache::warn(std::string_view what, std::string_view reason) noexcept {
   try {
-    log::warn_once(fmt::format("the kernel cache in {} {}: {}", directory_.path, what, reason));
+    logging::warn_once(fmt::format("the kernel cache in {} {}: {}", directory_.path, what, reason));
   } catch (const std::exception&) {
     // No memory for a warning: the result is right without it.
   }

@@ -414,7 +414,7 @@ class Planner {
       const std::int64_t before = executable_cache().statistics().compiled;
       step.executable = executable_cache().find_or_compile(backend_, programs_[s]);
       step.compiled = executable_cache().statistics().compiled != before;
-      if (log::level() >= 4) log::write(4, backend_.code(programs_[s]));
+      if (logging::level() >= 4) logging::write(4, backend_.code(programs_[s]));
     }
   }
 

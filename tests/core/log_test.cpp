@@ -58,11 +58,11 @@ TEST(Log, WarnsOncePerText) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([] {
-      for (int i = 0; i < 10; ++i) log::warn_once("a warning of the test");
+      for (int i = 0; i < 10; ++i) logging::warn_once("a warning of the test");
     });
   }
   for (std::thread& t : threads) t.join();
-  log::warn_once("another one");
+  logging::warn_once("another one");
   EXPECT_EQ(testing::internal::GetCapturedStderr(),
             "noyau: warning: a warning of the test\nnoyau: warning: another one\n");
 }
@@ -77,16 +77,16 @@ TEST_F(LogDeathTest, LevelComesFromTheEnvironment) {
   EXPECT_EXIT(
       {
         ::setenv("NOYAU_DEBUG", "3", 1);
-        log::write(3, "shown");
-        log::write(4, "hidden");
-        std::_Exit(log::level());
+        logging::write(3, "shown");
+        logging::write(4, "hidden");
+        std::_Exit(logging::level());
       },
       testing::ExitedWithCode(3), "^noyau: shown\n$");
   EXPECT_EXIT(
       {
         ::unsetenv("NOYAU_DEBUG");
-        log::write(1, "hidden");
-        std::_Exit(log::level() + 10);
+        logging::write(1, "hidden");
+        std::_Exit(logging::level() + 10);
       },
       testing::ExitedWithCode(10), "^$");
 }
@@ -98,7 +98,7 @@ TEST_F(LogDeathTest, RubbishLevelIsAnErrorEachTime) {
         int errors = 0;
         for (int i = 0; i < 2; ++i) {
           try {
-            (void)log::level();
+            (void)logging::level();
           } catch (const ValueError& e) {
             errors += std::string(e.what()).find("NOYAU_DEBUG=loud") != std::string::npos;
           }
