@@ -88,12 +88,15 @@ Value KernelBuilder::emit(Opcode op, DType type, std::initializer_list<Value> op
   return emit(op, type, std::span(operands.begin(), operands.size()), immediate, mode, flags);
 }
 
-void KernelBuilder::check_type(Opcode op, Value v, DType expected) const {
+DType KernelBuilder::type(Value v) const {
   if (v < 0 || v >= size()) {
-    throw InternalError(
-        fmt::format("KernelBuilder: {} was given no value ({}); there are {} so far", jit::name(op),
-                    v, size()));
+    throw InternalError(fmt::format(
+        "KernelBuilder: the value {}, which no instruction makes; there are {}", v, size()));
   }
+  return program_[v].type;
+}
+
+void KernelBuilder::check_type(Opcode op, Value v, DType expected) const {
   if (type(v) != expected) {
     throw InternalError(fmt::format(
         "KernelBuilder: {} needs an operand of type {}, but %{} ({}) is {}", jit::name(op),

@@ -292,7 +292,7 @@ class KernelBuilder {
   std::vector<Value> inline_function(const Program& source, Value function,
                                      std::span<const Value> arguments);
 
-  DType type(Value v) const { return program_[v].type; }
+  DType type(Value v) const;
   void set_place(std::int32_t byte_offset) { place_ = byte_offset; }
   Program& program() { return program_; }
   /// The finished program; verified in debug builds.

@@ -17,6 +17,7 @@ namespace {
 
 template <class T>
 T from_bits(std::uint64_t bits) {
+  if constexpr (std::is_same_v<T, bool>) return bits != 0;
   T value;
   std::memcpy(&value, &bits, sizeof(T));
   return value;
