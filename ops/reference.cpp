@@ -99,7 +99,6 @@ Value computed(const Array& array) {
 }
 
 std::vector<NodeRef> inputs_of(const Node& node) {
-  if (node.kind == NodeKind::view) return {node.base};
   if (node.kind == NodeKind::custom_gradient) return {node.inputs.at(0)};
   return node.inputs;
 }

@@ -43,11 +43,11 @@ struct Value {
 Value evaluate(const Array& array, Rounding rounding = Rounding::none);
 /// Several arrays, each node computed once.
 std::vector<Value> evaluate(std::span<const Array> arrays, Rounding rounding = Rounding::none);
-/// The outputs of one pending node from the values of its inputs. A view's only input here is its
-/// base.
+/// The outputs of one pending node from the values of inputs_of(node).
 std::vector<Value> apply(const Node& node, std::span<const Value* const> inputs, Rounding rounding);
-/// The values that `inputs` of apply() stand for: node.inputs, but the base of a view, and the
-/// first of a custom_gradient.
+/// The inputs that values depend on: all, but the first alone of a custom_gradient. A view is
+/// worked out from its input and its kind, not from its base and strides, so that a wrong stride
+/// shows.
 std::vector<NodeRef> inputs_of(const Node& node);
 /// The pending nodes that `arrays` depend on, themselves included, in creation order.
 std::vector<Node*> pending_nodes(std::span<const Array> arrays);

@@ -19,13 +19,19 @@ void for_each_product(const Node& node, const Shape& x, const Shape& weights, co
   const std::int64_t outputs_of_group = weights[0] / a.groups;
   for_each_index(y, [&](const Shape& out, std::size_t to) {
     const std::int64_t group = out[1] / outputs_of_group;
-    const Shape window{weights[1], weights[2], weights[3]};
-    for_each_index(window, [&](const Shape& k, std::size_t) {
-      const std::int64_t h = out[2] * a.stride[0] + k[1] * a.dilation[0] - a.low[0];
-      const std::int64_t w = out[3] * a.stride[1] + k[2] * a.dilation[1] - a.low[1];
-      if (h < 0 || h >= x[2] || w < 0 || w >= x[3]) return;
-      f(at(x, out[0], group * weights[1] + k[0], h, w), at(weights, out[1], k[0], k[1], k[2]), to);
-    });
+    for (std::int64_t c = 0; c < weights[1]; ++c) {
+      for (std::int64_t kh = 0; kh < weights[2]; ++kh) {
+        const std::int64_t h = out[2] * a.stride[0] + kh * a.dilation[0] - a.low[0];
+        if (h < 0 || h >= x[2]) continue;
+        const std::size_t row = at(x, out[0], group * weights[1] + c, h, 0);
+        const std::size_t weight_row = at(weights, out[1], c, kh, 0);
+        for (std::int64_t kw = 0; kw < weights[3]; ++kw) {
+          const std::int64_t w = out[3] * a.stride[1] + kw * a.dilation[1] - a.low[1];
+          if (w < 0 || w >= x[3]) continue;
+          f(row + static_cast<std::size_t>(w), weight_row + static_cast<std::size_t>(kw), to);
+        }
+      }
+    }
   });
 }
 
@@ -48,13 +54,17 @@ Value matmul(const Node& node, const Value& a, const Value& b, Rounding rounding
     const auto number = static_cast<std::int64_t>(i);
     const std::int64_t column = number % columns, row = number / columns % rows;
     const std::int64_t batch = number / columns / rows;
+    const auto from_a = static_cast<std::size_t>((batch * rows + row) * inner);
+    const auto from_b = static_cast<std::size_t>(batch * inner * columns + column);
     long double sum = 0;
     std::uint64_t integer_sum = 0;
     for (std::int64_t k = 0; k < inner; ++k) {
-      const auto from_a = static_cast<std::size_t>((batch * rows + row) * inner + k);
-      const auto from_b = static_cast<std::size_t>((batch * inner + k) * columns + column);
-      if (result.is_real()) sum += static_cast<long double>(a.reals[from_a]) * b.reals[from_b];
-      else integer_sum += a.integers[from_a] * b.integers[from_b];
+      if (result.is_real()) {
+        sum += static_cast<long double>((a.reals.data() + from_a)[k]) *
+               (b.reals.data() + from_b)[k * columns];
+      } else {
+        integer_sum += (a.integers.data() + from_a)[k] * (b.integers.data() + from_b)[k * columns];
+      }
     }
     if (result.is_real()) result.reals[i] = rounded(sum, node.dtype, rounding);
     else result.integers[i] = wrap(node.dtype, integer_sum);

@@ -25,11 +25,31 @@ std::int64_t padded_source(PadMode mode, std::int64_t i, std::int64_t extent) {
   throw InternalError("a pad mode that does not exist");
 }
 
-std::vector<Source> sources_of_view(const Node& node) {
+/// From what the user asked for, not from offset and strides: those are what devices use.
+std::vector<Source> sources_of_view(const Node& node, const Shape& x) {
   const auto& a = std::get<ViewAttributes>(node.attributes);
+  const Shape strides = x.dense_strides();
   std::vector<Source> result;
-  for_each_index(node.shape, [&](const Shape& index, std::size_t) {
-    result.push_back({0, a.offset + dot(index, a.strides)});
+  for_each_index(node.shape, [&](const Shape& index, std::size_t i) {
+    std::int64_t from = a.kind == ViewAttributes::Kind::reshape ? static_cast<std::int64_t>(i) : 0;
+    for (int axis = 0; axis < index.rank(); ++axis) {
+      const auto k = static_cast<std::size_t>(axis);
+      const int old = axis - (index.rank() - x.rank());  // of a broadcast
+      switch (a.kind) {
+        case ViewAttributes::Kind::reshape:
+          break;
+        case ViewAttributes::Kind::permute:
+          from += index[axis] * strides[static_cast<int>(a.axes[k])];
+          break;
+        case ViewAttributes::Kind::slice:
+          from += (a.starts[k] + index[axis] * a.steps[k]) * strides[axis];
+          break;
+        case ViewAttributes::Kind::broadcast:
+          if (old >= 0 && x[old] != 1) from += index[axis] * strides[old];
+          break;
+      }
+    }
+    result.push_back({0, from});
   });
   return result;
 }
@@ -84,11 +104,16 @@ std::vector<Source> sources_of_concatenate(const Node& node, Inputs inputs) {
 
 std::vector<Source> sources_of_set(const Node& node, const Shape& value) {
   const auto& a = std::get<ViewAttributes>(node.attributes);
+  const Shape strides = node.shape.dense_strides();
   std::vector<Source> result;
   for (std::int64_t i = 0; i < node.shape.elements(); ++i) result.push_back({0, i});
   for_each_index(value, [&](const Shape& index, std::size_t i) {
-    result.at(static_cast<std::size_t>(a.offset + dot(index, a.strides))) = {
-        1, static_cast<std::int64_t>(i)};
+    std::int64_t to = 0;
+    for (int axis = 0; axis < index.rank(); ++axis) {
+      const auto k = static_cast<std::size_t>(axis);
+      to += (a.starts[k] + index[axis] * a.steps[k]) * strides[axis];
+    }
+    result.at(static_cast<std::size_t>(to)) = {1, static_cast<std::int64_t>(i)};
   });
   return result;
 }
@@ -128,7 +153,7 @@ Value iota(const Node& node, Rounding rounding) {
 std::vector<Source> sources(const Node& node, Inputs inputs) {
   switch (node.kind) {
     case NodeKind::view:
-      return sources_of_view(node);
+      return sources_of_view(node, inputs[0]->shape);
     case NodeKind::roll:
       return sources_of_roll(node);
     case NodeKind::pad:

@@ -216,7 +216,7 @@ void elementwise(const Step& step) {
       continue;
     }
     Element element(step, i);
-    if ((!cast || !real) && element.is_hopeless(cast ? ElementwiseOp::copy : op)) {
+    if (element.is_hopeless(cast ? ElementwiseOp::copy : op)) {
       error = anything;
       continue;
     }
@@ -267,14 +267,21 @@ void linear(const Step& step, double terms) {
     std::fill(result.begin(), result.end(), anything);
     return;
   }
-  const auto sums = [&](const Value& a, const Value* b) {
-    return b ? step.apply({&a, b}) : step.apply({&a});
+  const Value nothing(dtype, step.node.shape);
+  const auto sums = [&](const Value& a, const Value& b) {
+    const auto is_zero = [](double v) { return v == 0; };
+    const auto vanishes = [&](const Value& v) {
+      return v.is_real() && std::all_of(v.reals.begin(), v.reals.end(), is_zero);
+    };
+    if (vanishes(a) || vanishes(b)) return nothing;
+    return step.inputs.size() == 2 ? step.apply({&a, &b}) : step.apply({&a});
   };
-  const bool two = step.inputs.size() == 2 && step.node.kind != NodeKind::max_pool_gradient;
-  const Value size = sums(sizes[0], step.inputs.size() == 2 ? &sizes[1] : nullptr);
-  const Value from_first = sums(errors[0], step.inputs.size() == 2 ? &sizes[1] : nullptr);
-  const Value from_second = two ? sums(sizes[0], &errors[1]) : Value(dtype, step.node.shape);
-  const Value from_both = two ? sums(errors[0], &errors[1]) : Value(dtype, step.node.shape);
+  // The second input of max_pool_gradient is an array of indices.
+  const bool two = step.inputs.size() == 2 && is_floating(sizes[1].dtype);
+  const Value& second = sizes.back();
+  const Value size = sums(sizes[0], second), from_first = sums(errors[0], second);
+  const Value from_second = two ? sums(sizes[0], errors[1]) : nothing;
+  const Value from_both = two ? sums(errors[0], errors[1]) : nothing;
   for (std::size_t i = 0; i < result.size(); ++i) {
     result[i] = summation_error(terms, size.reals[i], dtype) +
                 1.01 * (from_first.reals[i] + from_second.reals[i] + from_both.reals[i]);
