@@ -50,11 +50,12 @@ struct Constant {
   DType type;
   double value;
 };
-/// float32 constants say so as a suffixed literal would; those of float64 are like unsuffixed ones.
+/// float32 constants say so as a suffixed literal would; those of float64 are like unsuffixed ones,
+/// and so are INFINITY and NAN, though C makes them float.
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr std::array<Constant, 32> constants = {{
-    {"INFINITY", float64, inf},
-    {"NAN", float64, std::numeric_limits<double>::quiet_NaN()},
+    {"INFINITY", float32, inf},
+    {"NAN", float32, std::numeric_limits<double>::quiet_NaN()},
     {"HUGE_VALF", float32, inf},
     {"HUGE_VAL", float64, inf},
     {"FLT_MAX", float32, 0x1.fffffep127},
@@ -120,7 +121,7 @@ bool find_constant(std::string_view name, Token& token) {
     if (c.name != name) continue;
     token.kind = Token::Kind::floating;
     token.type = c.type;
-    token.suffixed = c.type == float32;
+    token.suffixed = c.type == float32 && name != "INFINITY" && name != "NAN";
     token.floating = c.value;
     return true;
   }
