@@ -95,7 +95,7 @@ class FakeDevice final : public DeviceBackend {
   }
   void finish() { held_ = false; }
 
-  std::int64_t capacity = INT64_MAX;  ///< bytes that allocate gives at most
+  std::int64_t capacity = std::int64_t{1} << 36;  ///< bytes that allocate gives at most
   std::atomic<std::int64_t> live_bytes{0}, live_blocks{0}, compiles{0}, loads{0};
   std::atomic<bool> released_while_busy{false};
   std::string identity = "fake 1";
