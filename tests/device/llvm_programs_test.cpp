@@ -1,0 +1,928 @@
+// Programs on cpu:0 give the interpreter's bits: every instruction, control flow, tails, both
+// tiers. SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <optional>
+
+#include "core/device.hpp"
+#include "jit/interpret.hpp"
+#include "jit/program.hpp"
+#include "noyau/device.hpp"
+#include "noyau/error.hpp"
+#include "tests/jit/programs.hpp"
+
+namespace noyau::jit::testing {
+namespace {
+
+using Extent = std::array<std::int64_t, 3>;
+
+DeviceBackend& cpu() { return device("cpu:0").backend(); }
+
+/// Forces a tier while it lives.
+class TierScope {
+ public:
+  explicit TierScope(int tier) { setenv("NOYAU_TIER", tier == 0 ? "0" : "1", 1); }
+  ~TierScope() { unsetenv("NOYAU_TIER"); }
+  TierScope(const TierScope&) = delete;
+  TierScope& operator=(const TierScope&) = delete;
+};
+
+ExecutableRef compile(const Program& program, int tier) {
+  const TierScope scope(tier);
+  return cpu().compile(program);
+}
+
+/// Device memory that holds what a host buffer holds, on a line of its own.
+class DeviceCopies {
+ public:
+  explicit DeviceCopies(const std::vector<HostBuffer>& buffers) {
+    for (const HostBuffer& b : buffers) {
+      std::byte* p = cpu().allocate(b.bytes.size());
+      std::copy(b.bytes.begin(), b.bytes.end(), reinterpret_cast<unsigned char*>(p));
+      pointers.push_back(p);
+      sizes_.push_back(b.bytes.size());
+    }
+  }
+  ~DeviceCopies() {
+    for (std::size_t k = 0; k < pointers.size(); ++k) cpu().release(pointers[k], sizes_[k]);
+  }
+  DeviceCopies(const DeviceCopies&) = delete;
+  DeviceCopies& operator=(const DeviceCopies&) = delete;
+  void read(std::vector<HostBuffer>& into) const {
+    for (std::size_t k = 0; k < pointers.size(); ++k) {
+      std::copy_n(reinterpret_cast<const unsigned char*>(pointers[k]), sizes_[k],
+                  into[k].bytes.begin());
+    }
+  }
+  std::vector<std::byte*> pointers;
+
+ private:
+  std::vector<std::size_t> sizes_;
+};
+
+Submission one_kernel(const ExecutableRef& kernel, const Extent& extent,
+                      std::vector<std::byte*> pointers, std::vector<std::uint64_t> parameters) {
+  LaunchStep step;
+  step.executable = kernel.get();
+  std::copy(extent.begin(), extent.end(), step.extent);
+  step.pointers = std::move(pointers);
+  step.parameters = std::move(parameters);
+  step.name = "test";
+  Submission submission;
+  submission.steps.push_back(std::move(step));
+  submission.executables.push_back(kernel);
+  return submission;
+}
+
+std::vector<HostBuffer> run(const ExecutableRef& kernel, const Extent& extent,
+                            const std::vector<std::uint64_t>& parameters,
+                            const std::vector<HostBuffer>& buffers) {
+  DeviceCopies copies(buffers);
+  cpu().wait(cpu().submit(one_kernel(kernel, extent, copies.pointers, parameters)));
+  std::vector<HostBuffer> after = buffers;
+  copies.read(after);
+  return after;
+}
+
+std::vector<HostBuffer> interpreted(const Program& program, const Extent& extent,
+                                    const std::vector<std::uint64_t>& parameters,
+                                    const std::vector<HostBuffer>& buffers) {
+  std::vector<HostBuffer> after = buffers;
+  std::vector<InterpreterBuffer> arguments;
+  for (HostBuffer& b : after) arguments.push_back(b.argument());
+  interpret(program, extent, arguments, parameters);
+  return after;
+}
+
+bool is_nan(const HostBuffer& b, std::size_t k) {
+  if (b.dtype == float32) return std::isnan(b.values<float>()[k]);
+  if (b.dtype == float64) return std::isnan(b.values<double>()[k]);
+  return false;
+}
+
+/// Bit by bit, but any NaN is as good as another.
+::testing::AssertionResult same(const std::vector<HostBuffer>& a,
+                                const std::vector<HostBuffer>& b) {
+  for (std::size_t n = 0; n < a.size(); ++n) {
+    const std::size_t size = size_of(a[n].dtype);
+    for (std::size_t k = 0; k * size < a[n].bytes.size(); ++k) {
+      const bool equal =
+          std::equal(a[n].bytes.begin() + static_cast<std::ptrdiff_t>(k * size),
+                     a[n].bytes.begin() + static_cast<std::ptrdiff_t>((k + 1) * size),
+                     b[n].bytes.begin() + static_cast<std::ptrdiff_t>(k * size));
+      if (equal || (is_nan(a[n], k) && is_nan(b[n], k))) continue;
+      std::uint64_t x = 0, y = 0;
+      std::memcpy(&x, a[n].bytes.data() + k * size, size);
+      std::memcpy(&y, b[n].bytes.data() + k * size, size);
+      return ::testing::AssertionFailure()
+             << "buffer " << n << ", element " << k << ": bits " << std::hex << x
+             << " on the device, " << y << " interpreted";
+    }
+  }
+  return ::testing::AssertionSuccess();
+}
+
+void expect_interpreted_bits(const Program& program, const Extent& extent,
+                             const std::vector<std::uint64_t>& parameters,
+                             const std::vector<HostBuffer>& buffers) {
+  const std::vector<HostBuffer> wanted = interpreted(program, extent, parameters, buffers);
+  for (const int tier : {0, 1}) {
+    ASSERT_TRUE(same(run(compile(program, tier), extent, parameters, buffers), wanted))
+        << "tier " << tier << ", extent " << extent[0] << "\n"
+        << print(program);
+  }
+}
+
+// ---- programs written by hand
+
+class OnCpu : public ::testing::TestWithParam<HandWritten> {};
+
+TEST_P(OnCpu, HandWrittenProgramsGiveTheInterpretersBits) {
+  const HandWritten& h = GetParam();
+  const Program program = parse_program(h.text);
+  bool one_gang = program.block_size[0] <= 32 && program.block_size[1] == 1;
+  if (!h.plain && !one_gang) {
+    EXPECT_THROW(compile(program, 1), NotImplemented);  // shared memory across gangs: not yet
+    return;
+  }
+  expect_interpreted_bits(program, h.extent, h.parameters, h.buffers);
+}
+INSTANTIATE_TEST_SUITE_P(All, OnCpu, ::testing::ValuesIn(hand_written_programs()),
+                         [](const auto& tested) {
+                           std::string name;
+                           for (const char c : tested.param.name) name += std::isalnum(c) ? c : '_';
+                           return name;
+                         });
+
+TEST(LlvmPrograms, TailsOfEverySize) {
+  for (std::size_t width = 1; width <= 70; ++width) {
+    const HandWritten h = mandelbrot_program(width, 3);
+    expect_interpreted_bits(parse_program(h.text), h.extent, h.parameters, h.buffers);
+  }
+}
+
+// ---- every instruction on special values
+
+template <class T>
+std::vector<T> special_values() {
+  using L = std::numeric_limits<T>;
+  if constexpr (std::is_same_v<T, bool>) {
+    return {false, true};
+  } else if constexpr (std::is_floating_point_v<T>) {
+    return {T(0),
+            -T(0),
+            T(1),
+            T(-1),
+            T(0.5),
+            T(-0.5),
+            T(1.5),
+            T(2.5),
+            T(-2.5),
+            T(3.7),
+            T(-3.7),
+            T(127.5),
+            T(-128.5),
+            T(255.9),
+            T(256),
+            T(-1e-3),
+            T(32767.5),
+            T(-32769),
+            T(2147483520.),
+            T(2147483648.),
+            T(-2147483648.),
+            T(4294967296.),
+            T(9.2233720368547758e18),
+            T(-9.2233720368547758e18),
+            T(1.8446744073709552e19),
+            T(1e30),
+            T(-1e30),
+            L::min(),
+            L::denorm_min(),
+            -L::denorm_min(),
+            L::max(),
+            L::lowest(),
+            L::infinity(),
+            -L::infinity(),
+            L::quiet_NaN(),
+            L::epsilon(),
+            T(16777217.),
+            T(4503599627370497.5)};
+  } else {
+    std::vector<T> v = {T(0),
+                        T(1),
+                        T(2),
+                        T(3),
+                        T(5),
+                        T(7),
+                        T(8),
+                        T(10),
+                        T(31),
+                        T(32),
+                        T(33),
+                        T(63),
+                        T(64),
+                        T(65),
+                        T(100),
+                        L::max(),
+                        T(L::max() - 1),
+                        T(L::max() / 2),
+                        T(L::max() / 3),
+                        L::min(),
+                        T(L::min() + 1),
+                        T(L::min() / 2)};
+    if constexpr (std::is_signed_v<T>) {
+      for (const int k : {-1, -2, -3, -7, -8, -10, -31, -32, -33, -64, -100}) v.push_back(T(k));
+    }
+    if constexpr (sizeof(T) == 8) {
+      for (const double big : {3.3e18, 4503599627370497., 1e15, 1234567890123.})
+        v.push_back(T(big));
+      if constexpr (std::is_signed_v<T>) v.push_back(T(-3.3e18));
+    }
+    return v;
+  }
+}
+
+template <class Function>
+void with_type(DType type, Function f) {
+  switch (type) {
+    case DType::boolean:
+      return f(bool{});
+    case DType::int8:
+      return f(std::int8_t{});
+    case DType::int16:
+      return f(std::int16_t{});
+    case DType::int32:
+      return f(std::int32_t{});
+    case DType::int64:
+      return f(std::int64_t{});
+    case DType::uint8:
+      return f(std::uint8_t{});
+    case DType::uint16:
+      return f(std::uint16_t{});
+    case DType::uint32:
+      return f(std::uint32_t{});
+    case DType::uint64:
+      return f(std::uint64_t{});
+    case DType::float32:
+      return f(float{});
+    case DType::float64:
+      return f(double{});
+  }
+}
+
+std::vector<Scalar> specials(DType type) {
+  std::vector<Scalar> found;
+  with_type(type, [&](auto zero) {
+    for (const auto v : special_values<decltype(zero)>()) {
+      found.push_back(Scalar::of(static_cast<decltype(zero)>(v)));
+    }
+  });
+  return found;
+}
+
+HostBuffer buffer_of(DType type, const std::vector<Scalar>& values) {
+  HostBuffer b{type, std::vector<unsigned char>(values.size() * size_of(type))};
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    std::memcpy(b.bytes.data() + k * size_of(type), &values[k].bits, size_of(type));
+  }
+  return b;
+}
+HostBuffer zeros(DType type, std::size_t elements) {
+  return {type, std::vector<unsigned char>(elements * size_of(type))};
+}
+
+bool has_meaning(Opcode op, DType t) {
+  if (op == Opcode::sqrt || op == Opcode::floor || op == Opcode::ceil || op == Opcode::trunc ||
+      op == Opcode::rint || op == Opcode::fma) {
+    return is_floating(t);
+  }
+  if (op >= Opcode::bit_and && op <= Opcode::bit_not) return !is_floating(t);
+  if (op == Opcode::shift_left || op == Opcode::shift_right) return is_integer(t);
+  return t != bool_ || is_comparison(op);
+}
+
+/// How the second operand comes: loaded, a parameter, or a constant.
+enum class Second { loaded, parameter, constant };
+
+Program binary_program(Opcode op, DType type, Second second, bool uniform_first, Scalar constant) {
+  KernelBuilder b("binary");
+  const int x = b.buffer(type, true, false), y = b.buffer(type, true, false);
+  const bool comparison = is_comparison(op);
+  const int z = b.buffer(comparison ? bool_ : type, false, true);
+  const int p = b.new_parameter(type), q = b.new_parameter(type);
+  const Value i = b.item(0);
+  const Value first = uniform_first ? b.parameter(q) : b.load(x, i);
+  const Value other = second == Second::loaded      ? b.load(y, i)
+                      : second == Second::parameter ? b.parameter(p)
+                                                    : b.constant(constant);
+  b.store(z, i, comparison ? b.compare(op, first, other) : b.binary(op, first, other));
+  return b.finish();
+}
+
+void check_binary(Opcode op, DType type) {
+  const std::vector<Scalar> values = specials(type);
+  std::vector<Scalar> left, right;
+  for (const Scalar& a : values) {
+    for (const Scalar& b : values) {
+      left.push_back(a);
+      right.push_back(b);
+    }
+  }
+  const auto n = static_cast<std::int64_t>(left.size());
+  const std::vector<HostBuffer> buffers = {buffer_of(type, left), buffer_of(type, right),
+                                           zeros(is_comparison(op) ? bool_ : type, left.size())};
+  const Scalar none{type, 0};
+  expect_interpreted_bits(binary_program(op, type, Second::loaded, false, none), {n, 1, 1}, {0, 0},
+                          buffers);
+  // A scalar instruction: both operands uniform.
+  const Program scalars = binary_program(op, type, Second::parameter, true, none);
+  for (const int tier : {0, 1}) {
+    const ExecutableRef kernel = compile(scalars, tier);
+    for (std::size_t k = 0; k < left.size(); ++k) {
+      const std::vector<std::uint64_t> parameters = {right[k].bits, left[k].bits};
+      const std::vector<HostBuffer> one = {zeros(type, 1), zeros(type, 1),
+                                           zeros(buffers[2].dtype, 1)};
+      ASSERT_TRUE(same(run(kernel, {1, 1, 1}, parameters, one),
+                       interpreted(scalars, {1, 1, 1}, parameters, one)))
+          << "tier " << tier << "\n"
+          << print(scalars) << std::hex << left[k].bits << ", " << right[k].bits;
+    }
+  }
+}
+
+/// Some instructions are emitted in another way when an operand is a constant.
+void check_constant(Opcode op, DType type) {
+  const std::vector<Scalar> values = specials(type);
+  const auto n = static_cast<std::int64_t>(values.size());
+  const bool all = is_floating(type) && op != Opcode::remainder && op != Opcode::divide;
+  for (std::size_t k = 0; k < values.size(); k += all ? 1 : 4) {
+    expect_interpreted_bits(
+        binary_program(op, type, Second::constant, false, values[k]), {n, 1, 1}, {0, 0},
+        {buffer_of(type, values), buffer_of(type, values), zeros(type, values.size())});
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+}
+
+class Types : public ::testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Each, Types,
+                         ::testing::Values(bool_, int8, int16, int32, int64, uint8, uint16, uint32,
+                                           uint64, float32, float64),
+                         [](const auto& tested) { return std::string(noyau::name(tested.param)); });
+
+TEST_P(Types, BinaryInstructions) {
+  for (int k = 0; k < opcode_count; ++k) {
+    const auto op = static_cast<Opcode>(k);
+    const bool binary = operand_count_of(op) == 2 && (is_arithmetic(op) || is_comparison(op));
+    if (binary && has_meaning(op, GetParam())) check_binary(op, GetParam());
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(Types, ConstantOperands) {
+  for (const Opcode op : {Opcode::minimum, Opcode::maximum, Opcode::shift_left, Opcode::shift_right,
+                          Opcode::divide, Opcode::remainder}) {
+    if (has_meaning(op, GetParam())) check_constant(op, GetParam());
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(Types, UnaryInstructions) {
+  const DType type = GetParam();
+  const std::vector<Scalar> values = specials(type);
+  const auto n = static_cast<std::int64_t>(values.size());
+  for (const Opcode op : {Opcode::negate, Opcode::absolute, Opcode::sqrt, Opcode::floor,
+                          Opcode::ceil, Opcode::trunc, Opcode::rint, Opcode::bit_not}) {
+    if (!has_meaning(op, type)) continue;
+    KernelBuilder b("unary");
+    const int x = b.buffer(type, true, false), z = b.buffer(type, false, true);
+    const int u = b.buffer(type, false, true), p = b.new_parameter(type);
+    const Value i = b.item(0);
+    b.store(z, i, b.unary(op, b.load(x, i)));
+    b.store(u, i, b.unary(op, b.parameter(p)));
+    const Program program = b.finish();
+    const std::vector<HostBuffer> buffers = {buffer_of(type, values), zeros(type, values.size()),
+                                             zeros(type, values.size())};
+    for (const int tier : {0, 1}) {
+      const ExecutableRef kernel = compile(program, tier);
+      for (const Scalar& s : values) {
+        ASSERT_TRUE(same(run(kernel, {n, 1, 1}, {s.bits}, buffers),
+                         interpreted(program, {n, 1, 1}, {s.bits}, buffers)))
+            << "tier " << tier << ", uniform " << std::hex << s.bits << "\n"
+            << print(program);
+      }
+    }
+  }
+}
+
+TEST_P(Types, ConversionsToEveryType) {
+  const DType from = GetParam();
+  const std::vector<Scalar> values = specials(from);
+  const auto n = static_cast<std::int64_t>(values.size());
+  for (int k = 0; k < dtype_count; ++k) {
+    const auto to = static_cast<DType>(k);
+    for (const bool bits : {false, true}) {
+      if (to == from) continue;
+      if (bits && (size_of(to) != size_of(from) || to == bool_ || from == bool_)) continue;
+      KernelBuilder b("convert");
+      const int x = b.buffer(from, true, false), z = b.buffer(to, false, true);
+      const int u = b.buffer(to, false, true);
+      const Value i = b.item(0);
+      const Value loaded = b.load(x, i), uniform = b.load(x, b.item(1));
+      b.store(z, i, bits ? b.bitcast(loaded, to) : b.convert(loaded, to));
+      // The last row's stays.
+      b.store(u, b.item(1), bits ? b.bitcast(uniform, to) : b.convert(uniform, to));
+      expect_interpreted_bits(
+          b.finish(), {n, n, 1}, {},
+          {buffer_of(from, values), zeros(to, values.size()), zeros(to, values.size())});
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST(LlvmPrograms, FmaAndSelect) {
+  for (const DType type : {float32, float64}) {
+    const std::vector<Scalar> values = specials(type);
+    std::vector<Scalar> a, b, c;
+    for (const Scalar& x : values) {
+      for (const Scalar& y : values) {
+        for (const Scalar& z : values) {
+          a.push_back(x);
+          b.push_back(y);
+          c.push_back(z);
+        }
+      }
+    }
+    KernelBuilder k("fma");
+    const int x = k.buffer(type, true, false), y = k.buffer(type, true, false);
+    const int z = k.buffer(type, true, true);
+    const Value i = k.item(0), vx = k.load(x, i), vy = k.load(y, i), vz = k.load(z, i);
+    const Value fused = k.ternary(Opcode::fma, vx, vy, vz);
+    k.store(z, i, k.select(k.compare(Opcode::less, vx, vy), fused, vx));
+    expect_interpreted_bits(k.finish(), {static_cast<std::int64_t>(a.size()), 1, 1}, {},
+                            {buffer_of(type, a), buffer_of(type, b), buffer_of(type, c)});
+  }
+}
+
+// ---- memory
+
+/// z[out(i)] = x[in(i)] + x[in(i)] over i < n, in place when asked, with affine offsets of every
+/// kind and with loaded ones.
+TEST_P(Types, AddressesOfEveryKind) {
+  const DType type = GetParam();
+  const std::vector<Scalar> values = specials(type);
+  constexpr std::int64_t rows = 3;
+  for (const std::int64_t n : {1, 5, 31, 32, 33, 63, 64, 65, 70}) {
+    for (int kind = 0; kind < 6; ++kind) {
+      std::vector<Scalar> input;
+      std::vector<std::int64_t> order;
+      for (std::int64_t k = 0; k < 4 * n * rows; ++k) {
+        input.push_back(values[static_cast<std::size_t>(k) % values.size()]);
+        order.push_back((k * 7 + 3) % n);
+      }
+      KernelBuilder b("addresses");
+      const int x = b.buffer(type, true, false), j = b.buffer(int64, true, false);
+      const int z = b.buffer(type, false, true);
+      const int stride = b.new_parameter(int64), row = b.new_parameter(int64);
+      const Value i = b.item(0);
+      const Value start = b.binary(Opcode::multiply, b.item(1), b.parameter(row));
+      const Value last = b.binary(Opcode::subtract, b.parameter(row), b.constant_i64(1));
+      Value in = i, out = i;
+      if (kind == 1) in = b.unary(Opcode::negate, b.binary(Opcode::subtract, i, last));
+      if (kind == 2) in = b.binary(Opcode::multiply, i, b.parameter(stride));
+      if (kind == 3) out = b.binary(Opcode::multiply, b.constant_i64(3), i);
+      if (kind == 4) in = b.load(j, i);
+      if (kind == 5) in = b.constant_i64(2);
+      if (kind == 5) out = b.binary(Opcode::multiply, i, b.constant_i64(0));
+      const Value loaded = b.load(x, b.binary(Opcode::add, start, in));
+      b.store(z, b.binary(Opcode::add, start, out), loaded);
+      b.program().memory.back().streamed = kind < 3;
+      expect_interpreted_bits(
+          b.finish(), {n, rows, 1}, {3, static_cast<std::uint64_t>(n)},
+          {buffer_of(type, input), HostBuffer::of(order), zeros(type, input.size())});
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST(LlvmPrograms, PrivateArraysBelongToEachLane) {
+  const Program program = parse_program(R"(
+buffer x: int32 read
+buffer y: int32 written
+private mine: int32[5]
+%i = item 0
+%zero: int64 = constant 0
+%one: int64 = constant 1
+%five: int64 = constant 5
+%z32: int32 = constant 0
+%n = multiply %i, %five
+loop %zero
+  %k = loop_param
+  %more = less %k, %five
+while %more
+  %at = add %n, %k
+  %v = load x[%at]
+  store mine[%k], %v
+  %k2 = add %k, %one
+  yield %k2
+loop %zero, %z32
+  %j = loop_param
+  %sum = loop_param
+  %again = less %j, %five
+while %again
+  %r = add %i, %j
+  %slot = remainder %r, %five
+  %w = load mine[%slot]
+  store mine[%slot], %sum
+  %sum2 = add %sum, %w
+  %sum3 = add %sum2, %sum
+  %j2 = add %j, %one
+  yield %j2, %sum3
+store y[%i], %sum
+)");
+  std::vector<std::int32_t> x(5 * 70);
+  for (std::size_t k = 0; k < x.size(); ++k) x[k] = static_cast<std::int32_t>(k * k % 97);
+  for (const std::int64_t n : {1, 31, 32, 70}) {
+    expect_interpreted_bits(program, {n, 1, 1}, {},
+                            {HostBuffer::of(x), HostBuffer::of(std::vector<std::int32_t>(70))});
+  }
+}
+
+TEST(LlvmPrograms, ShufflesAndVotesOfAGang) {
+  for (const std::string mode : {"index", "exclusive_or", "down", "up"}) {
+    for (const int threads : {1, 5, 31, 32, 34, 64, 96}) {
+      for (const std::string lane : {"%three", "%loaded", "%thirty_three"}) {
+        const std::string text =
+            "blocks " + std::to_string(threads) +
+            "\nbuffer x: int64 read written\nbuffer v: int64 written\n%t = thread 0\n%b = block 0\n"
+            "%threads: int64 = constant " +
+            std::to_string(threads) +
+            "\n%first = multiply %b, %threads\n%i = add %first, %t\n%three: int64 = constant 3\n"
+            "%thirty_three: int64 = constant 33\n%loaded = load x[%i]\n%twice = add %loaded, %i\n"
+            "%s = shuffle " +
+            mode + " %twice, " + lane + "\nstore x[%i], %s\n%c = less %twice, %thirty_three\n" +
+            "%any = vote any %c\n%all = vote all %c\n%a1: int64 = convert %any\n"
+            "%a2: int64 = convert %all\n%votes = add %a1, %a2\nstore v[%i], %votes";
+        std::vector<std::int64_t> x(static_cast<std::size_t>(threads) * 3);
+        for (std::size_t k = 0; k < x.size(); ++k) {
+          x[k] = static_cast<std::int64_t>(k * 5 % 37) - 2;
+        }
+        expect_interpreted_bits(parse_program(text), {3, 1, 1}, {},
+                                {HostBuffer::of(x), HostBuffer::of(x)});
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+TEST(LlvmPrograms, ThreadsOfBlocksOfEveryShape) {
+  const std::vector<std::array<int, 3>> shapes = {{1, 1, 1}, {7, 1, 1},  {32, 2, 3}, {64, 2, 2},
+                                                  {5, 4, 3}, {1, 33, 1}, {48, 2, 1}};
+  for (const auto& s : shapes) {
+    KernelBuilder b("threads", Domain::blocks);
+    int total = 1;
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      b.program().block_size[axis] = s[axis];
+      total *= s[axis];
+    }
+    const int z = b.buffer(int64, false, true);
+    const auto times = [&](Value v, std::int64_t by) {
+      return b.binary(Opcode::multiply, v, b.constant_i64(by));
+    };
+    const auto plus = [&](Value x, Value y) { return b.binary(Opcode::add, x, y); };
+    const Value t = plus(plus(b.thread(0), times(b.thread(1), s[0])),
+                         times(b.thread(2), std::int64_t{s[0]} * s[1]));
+    const Value number = plus(plus(b.block(0), times(b.block(1), 3)), times(b.block(2), 6));
+    const Value at = plus(times(number, total), t);
+    const Value tag = plus(plus(times(b.thread(0), 1000), times(b.thread(1), 100)),
+                           plus(times(b.thread(2), 10), number));
+    b.store(z, at, tag);
+    expect_interpreted_bits(
+        b.finish(), {3, 2, 2}, {},
+        {HostBuffer::of(std::vector<std::int64_t>(static_cast<std::size_t>(total) * 12, -1))});
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(LlvmPrograms, AtomicsRunLaneByLane) {
+  for (const std::string type : {"int32", "int64", "uint64", "float32", "float64"}) {
+    for (const std::string op : {"add", "minimum", "maximum", "exchange", "bit_xor"}) {
+      if (op == "bit_xor" && type.starts_with("float")) continue;
+      const std::string text = "buffer x: " + type + " read\nbuffer h: " + type +
+                               " read written\nbuffer old: " + type +
+                               " written\n%i = item 0\n%three: int64 = constant 3\n"
+                               "%bin = remainder %i, %three\n%v = load x[%i]\n%o = atomic " +
+                               op + " relaxed h[%bin], %v\nstore old[%i], %o";
+      const DType dtype = parse_program(text).memory[0].dtype;
+      std::vector<Scalar> x;
+      for (int k = 0; k < 70; ++k) x.push_back(Scalar::of((k * 13 % 31) - 9).as(dtype));
+      expect_interpreted_bits(parse_program(text), {70, 1, 1}, {},
+                              {buffer_of(dtype, x), zeros(dtype, 3), zeros(dtype, 70)});
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+// ---- control flow: random structured programs
+
+/// Programs of nested ifs and loops over a few int32 and float32 values, with loads and stores at
+/// the item's own place. Every loop ends: its first parameter counts.
+class RandomProgram {
+ public:
+  explicit RandomProgram(std::uint32_t seed) : state_(seed * 2654435761u + 12345u) {}
+
+  Program make() {
+    ints_ = b_.buffer(int32, true, true, "ints");
+    floats_ = b_.buffer(float32, true, true, "floats");
+    const int p = b_.new_parameter(int32);
+    item_ = b_.item(0);
+    known_.push_back(b_.load(ints_, item_));
+    known_.push_back(b_.parameter(p));
+    known_.push_back(b_.convert(item_, int32));
+    known_.push_back(b_.constant_of(std::int32_t{3}));
+    known_floats_.push_back(b_.load(floats_, item_));
+    known_floats_.push_back(b_.convert(known_[1], float32));
+    statements(6, 0);
+    b_.store(ints_, item_, any_int());
+    b_.store(floats_, item_, any_float());
+    return b_.finish();
+  }
+
+ private:
+  int pick(int n) {
+    state_ = state_ * 1664525u + 1013904223u;
+    return static_cast<int>((state_ >> 10) % static_cast<std::uint32_t>(n));
+  }
+  Value any_of(const std::vector<Value>& v) {
+    return v[static_cast<std::size_t>(pick(static_cast<int>(v.size())))];
+  }
+  Value any_int() { return any_of(known_); }
+  Value any_float() { return any_of(known_floats_); }
+  Value condition() {
+    const Opcode op = static_cast<Opcode>(static_cast<int>(Opcode::equal) + pick(6));
+    return pick(2) == 0 ? b_.compare(op, any_int(), any_int())
+                        : b_.compare(op, any_float(), any_float());
+  }
+
+  void arithmetic() {
+    constexpr Opcode ints[] = {Opcode::add,     Opcode::subtract, Opcode::multiply,
+                               Opcode::divide,  Opcode::minimum,  Opcode::bit_xor,
+                               Opcode::bit_and, Opcode::remainder};
+    constexpr Opcode floats[] = {Opcode::add, Opcode::subtract, Opcode::multiply, Opcode::divide,
+                                 Opcode::maximum};
+    switch (pick(4)) {
+      case 0:
+        known_floats_.push_back(b_.binary(floats[pick(5)], any_float(), any_float()));
+        break;
+      case 1:
+        known_.push_back(b_.convert(any_float(), int32));
+        break;
+      case 2:
+        known_.push_back(b_.select(condition(), any_int(), any_int()));
+        break;
+      default:
+        known_.push_back(b_.binary(ints[pick(8)], any_int(), any_int()));
+    }
+  }
+
+  void statements(int count, int depth) {
+    for (int k = 0; k < count; ++k) {
+      const int what = depth < 3 ? pick(6) : 0;
+      if (what == 4) branch(depth);
+      else if (what == 5) loop(depth);
+      else if (what == 3 && pick(2) == 0) b_.store(ints_, item_, any_int());
+      else if (what == 3) known_.push_back(b_.load(ints_, item_));
+      else arithmetic();
+    }
+  }
+
+  void branch(int depth) {
+    const std::size_t ints = known_.size(), floats = known_floats_.size();
+    b_.begin_if(condition());
+    statements(1 + pick(4), depth + 1);
+    const bool otherwise = pick(3) > 0;
+    const Value a = any_int(), f = any_float();
+    forget(ints, floats);
+    if (!otherwise) {
+      b_.end_if();
+      return;
+    }
+    b_.begin_else(std::vector{a, f});
+    statements(pick(4), depth + 1);
+    const Value b = any_int(), g = any_float();
+    forget(ints, floats);
+    const std::vector<Value> results = b_.end_if(std::vector{b, g});
+    known_.push_back(results[0]);
+    known_floats_.push_back(results[1]);
+  }
+
+  void loop(int depth) {
+    const std::size_t ints = known_.size(), floats = known_floats_.size();
+    const Value zero = b_.constant_of(std::int32_t{0}), one = b_.constant_of(std::int32_t{1});
+    const std::vector<Value> p = b_.begin_loop(std::vector{zero, any_int(), any_float()});
+    const Value few = b_.constant_of(std::int32_t{1 + pick(5)});
+    Value go = b_.compare(Opcode::less, p[0], few);
+    known_.insert(known_.end(), {p[0], p[1]});
+    known_floats_.push_back(p[2]);
+    if (pick(2) == 0) go = b_.binary(Opcode::bit_and, go, condition());
+    b_.loop_while(go);
+    statements(1 + pick(4), depth + 1);
+    b_.end_loop(std::vector{b_.binary(Opcode::add, p[0], one), any_int(), any_float()});
+    forget(ints, floats);
+    // What a loop leaves: its parameters.
+    known_.push_back(p[static_cast<std::size_t>(pick(2))]);
+    known_floats_.push_back(p[2]);
+  }
+
+  void forget(std::size_t ints, std::size_t floats) {
+    known_.resize(ints);
+    known_floats_.resize(floats);
+  }
+
+  KernelBuilder b_{"random"};
+  std::uint32_t state_;
+  int ints_ = 0, floats_ = 0;
+  Value item_ = 0;
+  std::vector<Value> known_, known_floats_;
+};
+
+TEST(LlvmPrograms, RandomControlFlow) {
+  for (std::uint32_t seed = 0; seed < 150; ++seed) {
+    const Program program = RandomProgram(seed).make();
+    verify(program);
+    const std::int64_t n = 1 + (seed * 17) % 75;
+    std::vector<std::int32_t> ints;
+    for (std::int64_t k = 0; k < n; ++k) {
+      ints.push_back(static_cast<std::int32_t>(k * 7 % 11 - 4));
+    }
+    expect_interpreted_bits(
+        program, {n, 1, 1}, {seed % 5},
+        {HostBuffer::of(ints), HostBuffer::of(random_floats(static_cast<std::size_t>(n), seed))});
+    if (HasFatalFailure()) FAIL() << "seed " << seed;
+  }
+}
+
+// ---- the queue, errors, objects
+
+Program saxpy_program() {
+  return parse_program(
+      "parameter a: float32\nbuffer x: float32 read\nbuffer y: float32 read written\n%i = item 0\n"
+      "%a = parameter a\n%x = load x[%i]\n%y = load y[%i]\n%p = multiply %a, %x\n"
+      "%s = add %p, %y\nstore y[%i], %s");
+}
+
+TEST(LlvmQueue, LargeAndSmallStepsRunInOrder) {
+  constexpr std::size_t n = 300'007;
+  const ExecutableRef kernel = compile(saxpy_program(), 0);
+  DeviceCopies copies(
+      {HostBuffer::of(std::vector<float>(n, 1.0f)), HostBuffer::of(std::vector<float>(n, 0.0f))});
+  std::uint64_t last = 0;
+  for (int k = 0; k < 40; ++k) {
+    const std::int64_t size = k % 3 == 0 ? 5 : static_cast<std::int64_t>(n);
+    const std::uint64_t ticket =
+        cpu().submit(one_kernel(kernel, {size, 1, 1}, copies.pointers, {Scalar::of(1.0f).bits}));
+    EXPECT_GT(ticket, last);
+    last = ticket;
+  }
+  cpu().wait(last);
+  EXPECT_TRUE(cpu().done(last));
+  const auto* y = reinterpret_cast<const float*>(copies.pointers[1]);
+  EXPECT_EQ(y[0], 40);
+  EXPECT_EQ(y[n - 1], 26);
+}
+
+TEST(LlvmQueue, CopiesAndFills) {
+  constexpr std::size_t n = 3'000'001;
+  std::vector<unsigned char> from(n);
+  for (std::size_t k = 0; k < n; ++k) from[k] = static_cast<unsigned char>(k * 31 % 251);
+  DeviceCopies copies({HostBuffer::of(from), HostBuffer::of(std::vector<unsigned char>(n))});
+  Submission submission;
+  LaunchStep copy;
+  copy.kind = LaunchStep::Kind::copy;
+  copy.pointers = copies.pointers;
+  copy.bytes = n - 1;
+  LaunchStep fill;
+  fill.kind = LaunchStep::Kind::fill;
+  fill.pointers = {copies.pointers[1]};
+  fill.bytes = 100;
+  submission.steps = {copy, fill};
+  cpu().wait(cpu().submit(std::move(submission)));
+  const auto* to = reinterpret_cast<const unsigned char*>(copies.pointers[1]);
+  for (std::size_t k = 0; k < n; ++k) {
+    ASSERT_EQ(to[k], k < 100 || k == n - 1 ? 0 : from[k]) << k;
+  }
+}
+
+TEST(LlvmQueue, AFaultIsThrownOnceByTheWaitForIt) {
+  const Program program = parse_program(
+      "buffer x: int64 written\n%i = item 0\n%two: int64 = constant 2\n"
+      "%c = greater_equal %i, %two\nfault 7, %c, %i\nstore x[%i], %i");
+  for (const std::int64_t n : {4, 200'000}) {
+    const ExecutableRef kernel = cpu().compile(program);
+    DeviceCopies copies({HostBuffer::of(std::vector<std::int64_t>(static_cast<std::size_t>(n)))});
+    const std::uint64_t good = cpu().submit(one_kernel(kernel, {2, 1, 1}, copies.pointers, {}));
+    const std::uint64_t bad = cpu().submit(one_kernel(kernel, {n, 1, 1}, copies.pointers, {}));
+    const std::uint64_t after = cpu().submit(one_kernel(kernel, {2, 1, 1}, copies.pointers, {}));
+    EXPECT_NO_THROW(cpu().wait(after));
+    EXPECT_NO_THROW(cpu().wait(good));
+    EXPECT_THROW(cpu().wait(bad), IndexError);
+    EXPECT_NO_THROW(cpu().wait(bad));
+    EXPECT_NO_THROW(cpu().synchronize());
+  }
+}
+
+TEST(LlvmQueue, SynchronizeThrowsWhatNobodyWaitedFor) {
+  class Failing final : public PreparedCall {
+    void run(std::span<const void* const>, void*, void*) override {
+      throw LaunchError("the library said no");
+    }
+  };
+  Submission submission;
+  submission.calls.push_back(std::make_shared<Failing>());
+  LaunchStep step;
+  step.kind = LaunchStep::Kind::library;
+  step.call = submission.calls.back().get();
+  step.pointers = {nullptr, nullptr, nullptr};
+  submission.steps.push_back(step);
+  cpu().submit(std::move(submission));
+  EXPECT_THROW(cpu().synchronize(), LaunchError);
+  EXPECT_NO_THROW(cpu().synchronize());
+}
+
+TEST(LlvmQueue, ZeroExtentsRunNothing) {
+  const ExecutableRef kernel = compile(saxpy_program(), 0);
+  EXPECT_NO_THROW(cpu().wait(cpu().submit(one_kernel(kernel, {0, 1, 1}, {nullptr, nullptr}, {0}))));
+  EXPECT_NO_THROW(cpu().wait(cpu().submit(one_kernel(kernel, {5, 0, 1}, {nullptr, nullptr}, {0}))));
+}
+
+TEST(LlvmQueue, UseInAForkedChildThrows) {
+  const ExecutableRef kernel = compile(saxpy_program(), 0);
+  cpu().synchronize();
+  const pid_t child = fork();
+  if (child == 0) {
+    try {
+      cpu().submit(one_kernel(kernel, {0, 1, 1}, {nullptr, nullptr}, {0}));
+    } catch (const DeviceError& error) {
+      _exit(std::string(error.what()).find("fork") != std::string::npos ? 42 : 2);
+    }
+    _exit(1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+}
+
+TEST(LlvmObjects, LoadAgainAndRefuseDamage) {
+  const Program program = saxpy_program();
+  const std::vector<std::byte> object = compile(program, 0)->object();
+  const ExecutableRef again = cpu().load(object, program);
+  ASSERT_NE(again, nullptr);
+  const std::vector<HostBuffer> buffers = {HostBuffer::of(random_floats(70, 1)),
+                                           HostBuffer::of(random_floats(70, 2))};
+  const std::vector<std::uint64_t> two = {Scalar::of(2.0f).bits};
+  EXPECT_TRUE(
+      same(run(again, {70, 1, 1}, two, buffers), interpreted(program, {70, 1, 1}, two, buffers)));
+  for (std::size_t size = 0; size < object.size(); size += 7) {
+    EXPECT_EQ(cpu().load(std::span(object).first(size), program), nullptr) << size;
+  }
+  for (std::size_t at = 0; at < 32; ++at) {  // the header: of another program or machine
+    std::vector<std::byte> damaged = object;
+    damaged[at] ^= std::byte{0x40};
+    EXPECT_EQ(cpu().load(damaged, program), nullptr) << at;
+  }
+  EXPECT_EQ(cpu().load(object, parse_program("buffer x: float32 written\n%i = item 0\n"
+                                             "%c: float32 = constant 1\nstore x[%i], %c")),
+            nullptr);
+}
+
+TEST(LlvmObjects, CodeShowsIrAndAssembly) {
+  const std::string code = cpu().code(saxpy_program());
+  EXPECT_NE(code.find("fmul <32 x float>"), std::string::npos) << code;
+  EXPECT_NE(code.find("ret"), std::string::npos);
+}
+
+TEST(LlvmObjects, CompilesOnASmallStack) {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, 128 * 1024);
+  static bool compiled = false;
+  pthread_t thread;
+  ASSERT_EQ(pthread_create(
+                &thread, &attributes,
+                [](void*) -> void* {
+                  compiled = cpu().compile(saxpy_program()) != nullptr;
+                  return nullptr;
+                },
+                nullptr),
+            0);
+  pthread_join(thread, nullptr);
+  pthread_attr_destroy(&attributes);
+  EXPECT_TRUE(compiled);
+}
+
+}  // namespace
+}  // namespace noyau::jit::testing
