@@ -7,8 +7,6 @@
 namespace noyau::ops {
 namespace {
 
-constexpr DType integer_types[] = {int8, int16, int32, int64, uint8, uint16, uint32, uint64};
-
 constexpr MathAccuracy accuracy[] = {
     {"exp", 1, 1},     {"exp2", 1, 1},      {"expm1", 1.5, 1.5}, {"log", 1, 1},
     {"log2", 1, 1},    {"log10", 1, 1},     {"log1p", 1.5, 1.5}, {"pow", 1, 1},
@@ -18,24 +16,30 @@ constexpr MathAccuracy accuracy[] = {
     {"erf", 1.5, 1.5}, {"rsqrt", 1.5, 1.5},
 };
 
-jit::FunctionLibrary build() {
-  jit::FunctionLibrary library;
+void parse(jit::FunctionLibrary& library) {
   jit::parse_functions(source::exponentials, library, "math/exponentials");
   jit::parse_functions(source::logarithms, library, "math/logarithms");
   jit::parse_functions(source::power, library, "math/power");
   jit::parse_functions(source::trigonometry, library, "math/trigonometry");
   jit::parse_functions(source::inverse, library, "math/inverse");
   jit::parse_functions(source::hyperbolic, library, "math/hyperbolic");
-  jit::parse_functions(source::float_arithmetic, library, "math/arithmetic");
-  jit::parse_functions(source::integer_arithmetic, library, "math/arithmetic", integer_types);
-  return library;
+  jit::parse_functions(source::arithmetic, library, "math/arithmetic");
 }
 
 }  // namespace
 
 const jit::FunctionLibrary& math_library() {
-  static const jit::FunctionLibrary library = build();
+  static const jit::FunctionLibrary library = [] {
+    jit::FunctionLibrary made;
+    parse(made);
+    return made;
+  }();
   return library;
+}
+
+void add_math(jit::FunctionLibrary& library) {
+  if (library.entries.empty()) library = math_library();  // a copy is cheaper than parsing
+  else parse(library);
 }
 
 std::span<const MathAccuracy> math_accuracy() { return accuracy; }

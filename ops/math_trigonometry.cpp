@@ -13,7 +13,7 @@ namespace noyau::ops::source {
 const char* const trigonometry = R"(
 // 2/pi as fixed-point words, the first of which begins with weight 2^8 (float32), 2^31 (float64).
 // The 96 bits from where 2^e 2/pi has weight 2^1 on, times the mantissa, are x 2/pi modulo 4.
-void reduce_huge(float x, int& q, float& r) {
+void reduce_huge(float x, int& q, float& r, float& r_low) {
   uint bits = as_uint(x) & 0x7fffffffu;
   int at = (int)(bits >> 23) - 143;
   ulong mantissa = (bits & 0x7fffffu) | 0x800000u;
@@ -28,9 +28,13 @@ void reduce_huge(float x, int& q, float& r) {
   ulong quarter = (turns + 0x2000000000000000ul) >> 62;
   long fixed = (long)(turns - (quarter << 62));
   float part = (float)fixed, rest = (float)(fixed - (long)part);
-  float fraction = fma(part, 0x1.921fb6p-62f, fma(part, -0x1.777a5cp-87f, rest * 0x1.921fb6p-62f));
+  float p = part * 0x1.921fb6p-62f;
+  float p_low = fma(part, 0x1.921fb6p-62f, -p);
+  p_low = fma(part, -0x1.777a5cp-87f, fma(rest, 0x1.921fb6p-62f, p_low));
   q = x < 0.0f ? -(int)quarter : (int)quarter;
-  r = fabs(x) < INFINITY ? (x < 0.0f ? -fraction : fraction) : NAN;
+  float sum = p + p_low, low_sum = (p - sum) + p_low;
+  r = fabs(x) < INFINITY ? (x < 0.0f ? -sum : sum) : NAN;
+  r_low = x < 0.0f ? -low_sum : low_sum;
 }
 void reduce(float x, int& q, float& r) {
   float m = fma(x, 0x1.45f306p-1f, 0x1.8p23f);
@@ -39,7 +43,8 @@ void reduce(float x, int& q, float& r) {
   r = fma(n, -0x1.921fb4p0f, x);
   r = fma(n, -0x1.4442dp-24f, r);
   r = fma(n, -0x1.846988p-48f, r);
-  if (fabs(x) > 100000.0f) reduce_huge(x, q, r);
+  float low;
+  if (fabs(x) > 100000.0f) reduce_huge(x, q, r, low);
 }
 
 // The same with r's rounding error, for tan, which would double it.
@@ -51,10 +56,7 @@ void reduce(float x, int& q, float& r, float& r_low) {
   float w = n * 0x1.4442dp-24f;
   r = h - w;
   r_low = (h - r) - w - fma(n, 0x1.4442dp-24f, -w) - n * 0x1.846988p-48f;
-  if (fabs(x) > 100000.0f) {
-    reduce_huge(x, q, r);
-    r_low = 0.0f;
-  }
+  if (fabs(x) > 100000.0f) reduce_huge(x, q, r, r_low);
 }
 
 float sin_quadrant(float r, int q) {
@@ -92,8 +94,11 @@ float tan(float x) {
   p = fma(p, z, 0x1.badd1ap-5f);
   p = fma(p, z, 0x1.110d92p-3f);
   p = fma(p, z, 0x1.55556p-2f);
-  p = r + fma(p, z * r, r_low);
-  return x == 0.0f ? x : (q & 1) == 0 ? p : -1.0f / p;
+  float added = fma(p, z * r, r_low);
+  float t = r + added, t_low = (r - t) + added;
+  float v = -1.0f / t;  // corrected by its remainder
+  v = fma(fma(v, t_low, fma(v, t, 1.0f)), v, v);
+  return x == 0.0f ? x : (q & 1) == 0 ? t : v;
 }
 
 // sin and cos of pi x: the reduction is exact, without branches.
