@@ -7,7 +7,7 @@
 #include <noyau/noyau.hpp>
 
 #include "core/fault.hpp"
-#include "tests/ops/temporary_folder.hpp"
+#include "tests/common/files.hpp"
 
 namespace ny = noyau;
 

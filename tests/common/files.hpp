@@ -1,9 +1,8 @@
-// A folder of a test's own, removed afterwards; and whole files as bytes.
+// Files of a test: a folder of its own, whole files as bytes, the message of an error.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
@@ -11,27 +10,18 @@
 #include <string>
 #include <vector>
 
-class TemporaryFolder {
+#include "tests/common/temporary_directory.hpp"
+
+class TemporaryFolder : public noyau::tests::TemporaryDirectory {
  public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "noyau-test-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw std::runtime_error("no folder for the test");
-    folder_ = name;
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(folder_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::string operator/(const std::string& name) const { return (folder_ / name).string(); }
+  std::string operator/(const std::string& name) const { return (path() / name).string(); }
   /// The names in it.
   std::vector<std::string> names() const {
     std::vector<std::string> list;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_))
+    for (const auto& entry : std::filesystem::directory_iterator(path()))
       list.push_back(entry.path().filename().string());
     return list;
   }
-
- private:
-  std::filesystem::path folder_;
 };
 
 inline std::string read_bytes(const std::string& path) {
