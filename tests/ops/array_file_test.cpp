@@ -94,7 +94,7 @@ TEST(Safetensors, HeadersThatLieAreErrors) {
        "begins at"},
       {R"({"x":)" + entry("F32", "[1]", "[4,8]") + "}", "begins at"},
       {R"({"x":)" + entry("F32", "[1]", "[0,4]") + "}", "4 bytes"},
-      {R"({"x":{"dtype":"F32","shape":[[2]],"data_offsets":[0,8]}})", "whole numbers"},
+      {R"({"x":{"dtype":"F32","shape":[[2]],"data_offsets":[0,8]}})", "nested"},
       {R"({"x":{"dtype":"F32","shape":[[[2]]],"data_offsets":[0,8]}})", "nested"},
   };
   TemporaryFolder folder;
