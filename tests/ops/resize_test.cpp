@@ -10,11 +10,10 @@ namespace ny = noyau;
 namespace {
 
 ny::Array picture(ny::DType dtype = ny::float64) {
-  return astype(
-      reshape(ny::array({0, 7, 14, 21, 5, 12, 19, 3, 18, 10, 2,  17, 4,  19, 12, 12, 12, 7,
-                         7, 2, 2,  2,  4, 12, 15, 0, 3,  6,  14, 2,  18, 6,  17, 5,  16, 9}),
-              {5, 7, 1}),
-      dtype);
+  return astype(reshape(ny::array({0, 7, 14, 21, 5,  12, 19, 3, 18, 10, 2, 17, 4, 19, 12, 12, 12, 7,
+                                   7, 2, 2,  4,  12, 15, 0,  3, 6,  14, 2, 18, 6, 17, 5,  16, 9}),
+                        {5, 7, 1}),
+                dtype);
 }
 
 struct Case {
