@@ -74,6 +74,15 @@ class PreparedCall {
   virtual std::int64_t workspace_bytes() const { return 0; }
   /// Runs on the device's queue. Pointers as in LibraryCall::inputs, output, workspace.
   virtual void run(std::span<const void* const> inputs, void* output, void* workspace) = 0;
+  /// The same for a caller who knows which inputs stay as they are: versions[i] is 0, or a number
+  /// that never comes back for other values (the creation number of an evaluated node). What
+  /// depends on weights alone, such as their packed copy, is then made once.
+  virtual void run_versioned(std::span<const void* const> inputs,
+                             std::span<const std::uint64_t> versions, void* output,
+                             void* workspace) {
+    (void)versions;
+    run(inputs, output, workspace);
+  }
 };
 
 /// One routine of a vendor library: a candidate of the planner. One routine a file: check, choose,
@@ -102,6 +111,8 @@ struct LaunchStep {
   std::vector<std::byte*>
       pointers;  ///< kernel: its buffers; library: inputs..., output, workspace; copy: from, to
   std::vector<std::uint64_t> parameters;  ///< each scalar's bits
+  std::vector<std::uint64_t>
+      versions;  ///< library: of each input, as PreparedCall::run_versioned says; or empty
   std::int64_t bytes = 0;                 ///< copy, fill; kernel: bytes read and written, for logs
   std::string_view name;
 };

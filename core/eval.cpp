@@ -93,6 +93,10 @@ Submission submission_of(const jit::Plan& plan, const std::shared_ptr<jit::Plan>
     for (const jit::ParameterSource& p : step.parameters)
       launch.parameters.push_back(p.slot < 0 ? p.bits
                                              : trace.slots[static_cast<std::size_t>(p.slot)]);
+    for (std::int32_t i : step.versioned) {
+      const jit::TraceNode& input = trace.nodes[static_cast<std::size_t>(i)];
+      launch.versions.push_back(input.kind == NodeKind::data ? input.node->number : 0);
+    }
     launch.bytes = step.bytes;
     launch.name = step.name;
     submission.steps.push_back(std::move(launch));

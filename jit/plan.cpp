@@ -8,6 +8,7 @@
 #include "core/module.hpp"
 #include "jit/cache.hpp"
 #include "jit/generated.hpp"
+#include "jit/layout.hpp"
 #include "jit/make_kernel.hpp"
 #include "jit/schedule.hpp"
 #include "jit/simplify.hpp"
@@ -35,10 +36,8 @@ class Planner {
         backend_(trace.device.backend()),
         fusion_(fuse(trace, options.fusion)),
         in_memory_(trace.nodes.size(), 0),
-        dense_(trace.nodes.size()) {
-    for (std::size_t i = 0; i < dense_.size(); ++i)
-      dense_[i] = trace.nodes[i].shape().dense_strides();
-  }
+        layouts_(options.library && options.layouts ? choose_layouts(trace, trace.device.backend())
+                                                    : plain_layouts(trace)) {}
 
   Plan run() {
     mark_memory();
@@ -121,7 +120,7 @@ class Planner {
     const std::vector<std::int32_t> members = needed(unit, targets);
     const KernelContext context{
         trace_, fusion_,
-        [this](std::int32_t i) -> const Shape& { return dense_[static_cast<std::size_t>(i)]; },
+        [this](std::int32_t i) -> const Shape& { return layouts_[static_cast<std::size_t>(i)]; },
         [this](std::int32_t i) { mark(i); }};
     Kernel kernel = make_kernel(context, group, members, targets);
     order_and_collapse(kernel);
@@ -237,20 +236,14 @@ class Planner {
   /// The k-th input of a step as memory.
   Operand operand(std::int32_t i, int k) {
     const Edge& e = trace_.edges_of(i)[static_cast<std::size_t>(k)];
-    const Shape& shape = node(i).node->inputs[static_cast<std::size_t>(k)].node()->shape;
-    const auto where =
-        in_storage({e.offset, {e.strides.begin(), e.strides.end()}}, {shape.begin(), shape.size()},
-                   node(e.producer).shape(), dense_[static_cast<std::size_t>(e.producer)]);
-    if (!where) throw InternalError("an operand of a step is not affine in memory");
-    const DType type = node(e.producer).node->dtype_of(e.output);
-    Operand o{{type, shape, Shape(where->strides)},
-              {buffer_of(e.producer, e.output),
-               where->offset * static_cast<std::int64_t>(size_of(type))}};
-    return o;
+    const auto placed = operand_view(trace_, layouts_, i, k);
+    if (!placed) throw InternalError("an operand of a step is not affine in memory");
+    return {placed->view,
+            {buffer_of(e.producer, e.output),
+             placed->offset * static_cast<std::int64_t>(size_of(placed->view.dtype))}};
   }
   Operand result(std::int32_t i, int output = 0) {
-    return {{node(i).node->dtype_of(output), node(i).shape(), dense_[static_cast<std::size_t>(i)]},
-            {buffer_of(i, output), 0}};
+    return {result_view(trace_, layouts_, i, output), {buffer_of(i, output), 0}};
   }
 
   void node_step(std::int32_t i) {
@@ -265,7 +258,7 @@ class Planner {
     pointers.push_back(out.pointer);
     const std::string name(noyau::name(t.kind));
     static const WindowAttributes none;
-    const auto* attributes = std::get_if<WindowAttributes>(&t.node->attributes);
+    const auto* attributes = std::get_if<WindowAttributes>(&t.source->attributes);
     const WindowAttributes& window = attributes ? *attributes : none;
     switch (t.kind) {
       case NodeKind::matmul:
@@ -298,46 +291,33 @@ class Planner {
   /// A product: the first library routine that takes it, else a generated kernel.
   void product_step(std::int32_t i, const std::vector<Operand>& in, const Operand& out,
                     const WindowAttributes& window, std::vector<PlanPointer> pointers) {
-    const NodeKind kind = node(i).kind;
-    LibraryCall call;
-    call.kind = kind == NodeKind::matmul        ? LibraryCall::Kind::matmul
-                : kind == NodeKind::convolution ? LibraryCall::Kind::convolution
-                : kind == NodeKind::convolution_input_gradient
-                    ? LibraryCall::Kind::convolution_input_gradient
-                    : LibraryCall::Kind::convolution_weight_gradient;
-    for (const Operand& o : in) call.inputs.push_back(o.view);
-    call.output = out.view;
-    for (int k = 0; k < 2; ++k) {
-      call.stride[k] = window.stride[k];
-      call.padding_low[k] = window.low[k];
-      call.padding_high[k] = window.high[k];
-      call.dilation[k] = window.dilation[k];
+    const TraceNode& t = node(i);
+    const auto call = library_call(trace_, layouts_, i);
+    const LibraryRoutine* routine =
+        call && options_.library ? routine_for(backend_, *call) : nullptr;
+    const std::string name(noyau::name(t.kind));
+    if (routine == nullptr) {
+      if (t.bias) throw InternalError("a product lost the routine that was to do its epilogue");
+      if (t.kind == NodeKind::matmul)
+        return generated_step(matmul_kernel(in[0].view, in[1].view, out.view), name,
+                              std::move(pointers));
+      return generated_step(
+          convolution_kernel(call->kind, in[0].view, in[1].view, out.view, window), name,
+          std::move(pointers));
     }
-    call.groups = window.groups;
-    bool empty = false;
-    for (const Operand& o : in) empty |= o.view.shape.elements() == 0;
-    if (options_.library && !empty)
-      for (const LibraryRoutine* routine : routines_for(backend_)) {
-        if (!routine->accepts(call)) continue;
-        PlanStep step;
-        step.kind = LaunchStep::Kind::library;
-        step.name = std::string(routine->name());
-        if (options_.compile) step.call = routine->prepare(call);
-        step.pointers = std::move(pointers);
-        if (step.call && step.call->workspace_bytes() > 0)
-          step.pointers.push_back({scratch(step.call->workspace_bytes()), 0});
-        for (const PlanPointer& p : step.pointers)
-          step.bytes += plan_.buffers[static_cast<std::size_t>(p.buffer)].bytes;
-        if (options_.describe) plan_.text += fmt::format("library {}\n", step.name);
-        add(std::move(step), {});
-        return;
-      }
-    const std::string name(noyau::name(kind));
-    if (kind == NodeKind::matmul)
-      return generated_step(matmul_kernel(in[0].view, in[1].view, out.view), name,
-                            std::move(pointers));
-    generated_step(convolution_kernel(call.kind, in[0].view, in[1].view, out.view, window), name,
-                   std::move(pointers));
+    PlanStep step;
+    step.kind = LaunchStep::Kind::library;
+    step.name = std::string(routine->name());
+    if (options_.compile) step.call = routine->prepare(*call);
+    step.pointers = std::move(pointers);
+    for (std::size_t k = 0; k < in.size(); ++k)
+      step.versioned.push_back(trace_.edges_of(t)[k].producer);
+    if (step.call && step.call->workspace_bytes() > 0)
+      step.pointers.push_back({scratch(step.call->workspace_bytes()), 0});
+    for (const PlanPointer& p : step.pointers)
+      step.bytes += plan_.buffers[static_cast<std::size_t>(p.buffer)].bytes;
+    if (options_.describe) plan_.text += fmt::format("library {}\n", step.name);
+    add(std::move(step), {});
   }
 
   /// A copy of the whole, then the region: never a fused choice, so that x = set(x, ...) can become
@@ -389,7 +369,7 @@ class Planner {
   void finish_outputs() {
     for (std::int32_t i = 0; i < static_cast<std::int32_t>(trace_.nodes.size()); ++i) {
       const TraceNode& t = node(i);
-      if (t.kind == NodeKind::data) continue;
+      if (t.kind == NodeKind::data) continue;  // evaluated, or absorbed
       if (is_whole_alias(trace_, t)) {
         const Edge& e = trace_.edges_of(t)[0];
         const std::int32_t b = buffer_of(e.producer, e.output);
@@ -423,7 +403,7 @@ class Planner {
   DeviceBackend& backend_;
   Fusion fusion_;
   std::vector<char> in_memory_, visit_;
-  std::vector<Shape> dense_;
+  Layouts layouts_;
   std::vector<Unit> units_;
   std::map<std::pair<std::int32_t, std::int32_t>, std::int32_t> buffer_numbers_;
   std::vector<Program> programs_;
@@ -433,7 +413,19 @@ class Planner {
 }  // namespace
 
 Plan make_plan(const Trace& trace, const PlanOptions& options) {
-  return Planner(trace, options).run();
+  if (options.library && options.layouts) {
+    try {
+      Trace tuned = trace;
+      absorb_epilogues(tuned, trace.device.backend());
+      return Planner(tuned, options).run();
+    } catch (const InternalError& error) {
+      // A layout that does not work out costs time, never a result.
+      logging::write(1, fmt::format("plan: {}; planned again with row-major memory", error.what()));
+    }
+  }
+  PlanOptions plain = options;
+  plain.layouts = false;
+  return Planner(trace, plain).run();
 }
 
 }  // namespace noyau::jit

@@ -41,6 +41,8 @@ struct PlanStep {
   std::int64_t extent[3] = {1, 1, 1};
   std::vector<PlanPointer> pointers;
   std::vector<ParameterSource> parameters;
+  std::vector<std::int32_t> versioned;  ///< library: the trace node of each input, whose number
+                                        ///< tells whether its values changed
   std::int64_t bytes = 0;
   bool compiled = false;  ///< while the plan is fresh: compiled for it, not found in a cache
 };
@@ -61,6 +63,7 @@ struct Plan {
 
 struct PlanOptions {
   FusionOptions fusion;
+  bool layouts = true;    ///< let library calls choose the layout of temporaries and take epilogues
   bool library = true;    ///< use vendor routines where they apply
   bool compile = true;    ///< false: no executables (for explain and null devices)
   bool describe = false;  ///< fill Plan::text

@@ -185,7 +185,7 @@ class Lineariser {
       const bool evaluated = node.is_evaluated();
       v.trace_index = static_cast<std::int32_t>(trace_.nodes.size());
       TraceNode t;
-      t.node = &node;
+      t.node = t.source = &node;
       t.kind = evaluated ? NodeKind::data : node.kind;
       t.code = node.code;
       t.dtype = node.dtype;
@@ -197,9 +197,10 @@ class Lineariser {
       if (!evaluated) {
         if (is_alias(node.kind)) {
           t.kind = NodeKind::view;
-          add_edge(resolve(&node, 0));
+          add_edge(resolve(&node, 0), node.shape);
         } else {
-          for (const NodeRef& input : node.inputs) add_edge(resolve(input.node(), input.output()));
+          for (const NodeRef& input : node.inputs)
+            add_edge(resolve(input.node(), input.output()), input.node()->shape);
         }
         t.edge_count = static_cast<std::int32_t>(trace_.edges.size()) - t.first_edge;
         add_slots(t);
@@ -208,8 +209,8 @@ class Lineariser {
     }
   }
 
-  void add_edge(const Resolved& r) {
-    Edge e{at(r.node).trace_index, r.output, r.offset, r.strides, r.dense};
+  void add_edge(const Resolved& r, const Shape& shape) {
+    Edge e{at(r.node).trace_index, r.output, r.offset, r.strides, r.dense, &shape};
     trace_.nodes[static_cast<std::size_t>(e.producer)].uses++;
     trace_.edges.push_back(e);
   }

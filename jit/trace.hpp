@@ -18,7 +18,8 @@ struct Edge {
   std::int32_t output = 0;
   std::int64_t offset = 0;
   Shape strides;
-  bool dense = true;  ///< the same elements in the same order
+  bool dense = true;             ///< the same elements in the same order
+  const Shape* shape = nullptr;  ///< the operand's own: what `strides` are over
 };
 
 /// One node of the trace. Aliases (views, watches ...) appear only where their values must be
@@ -34,6 +35,9 @@ struct TraceNode {
   bool root = false;       ///< somebody asked for it
   bool stored = false;     ///< its values outlive the plan
   bool alive = false;      ///< somebody holds it after the eval
+  Node* source = nullptr;  ///< whose attributes count: itself, or the product it is the epilogue of
+  bool absorbed = false;   ///< part of a product's step: nothing of its own remains
+  bool bias = false, relu = false;  ///< a product with its epilogue: the bias is its last edge
   const Shape& shape() const { return node->shape; }
 };
 
