@@ -167,6 +167,9 @@ Array elementwise(ElementwiseOp op, std::initializer_list<Array> inputs, Caller 
 }
 
 Array apply(ElementwiseOp op, std::span<const Operand> operands) {
+  if (op == ElementwiseOp::bitwise_not && common_dtype(operands) == bool_) {
+    op = ElementwiseOp::logical_not;  // the bits of a bool are one bit
+  }
   const OpRow& r = row(op);
   const Caller caller = caller_of(operands[0]);
   const Shape shape = common_shape(r, operands);
@@ -262,7 +265,6 @@ Array operator&(Operand x, Operand y) { return bitwise_and(std::move(x), std::mo
 Array operator|(Operand x, Operand y) { return bitwise_or(std::move(x), std::move(y)); }
 Array operator^(Operand x, Operand y) { return bitwise_xor(std::move(x), std::move(y)); }
 Array operator~(Operand x) { return bitwise_not(std::move(x)); }
-Array operator!(Operand x) { return logical_not(std::move(x)); }
 Array operator<<(Operand x, Operand y) { return left_shift(std::move(x), std::move(y)); }
 Array operator>>(Operand x, Operand y) { return right_shift(std::move(x), std::move(y)); }
 

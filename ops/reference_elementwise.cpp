@@ -27,6 +27,16 @@ T floor_remainder(T x, T y) {  // as Python's %: the sign of y
   if (r != 0 && (r < 0) != (y < 0)) r += y;
   return r == 0 ? std::copysign(T{0}, y) : r;
 }
+template <class T>
+T floor_quotient(T x, T y) {  // as Python's //, so that x == quotient * y + floor_remainder(x, y)
+  if (y == 0) return x / y;
+  const T r = std::fmod(x, y);
+  T q = (x - r) / y;
+  if (r != 0 && (r < 0) != (y < 0)) q -= 1;
+  if (q == 0) return std::copysign(T{0}, x / y);
+  const T whole = std::floor(q);
+  return q - whole > T(0.5) ? whole + 1 : whole;
+}
 /// A type in which the C library's functions are accurate beyond T.
 template <class T>
 using Wider = std::conditional_t<std::is_same_v<T, float>, double, long double>;
@@ -188,8 +198,10 @@ T real_operation(ElementwiseOp op, T x, T y, T z) {
       return x * y;
     case ElementwiseOp::divide:
       return x / y;
+    case ElementwiseOp::multiply_no_nan:
+      return y == 0 ? 0 : x * y;
     case ElementwiseOp::floor_divide:
-      return std::floor(x / y);
+      return floor_quotient(x, y);
     case ElementwiseOp::remainder:
       return floor_remainder(x, y);
     case ElementwiseOp::negative:

@@ -47,7 +47,9 @@ Array operator&(Operand x, Operand y);
 Array operator|(Operand x, Operand y);
 Array operator^(Operand x, Operand y);
 Array operator~(Operand x);
-Array operator!(Operand x);
+/// Is it the logical_not of its elements that is meant (~x for bool), or whether it holds nothing
+/// (x.node() == nullptr)? Say which.
+Array operator!(const Array& x) = delete;
 Array operator<<(Operand x, Operand y);
 Array operator>>(Operand x, Operand y);
 inline Array& operator+=(Array& x, Operand y) { return x = x + std::move(y); }  ///< rebinds x

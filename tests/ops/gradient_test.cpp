@@ -1,0 +1,439 @@
+// Gradients of every operation against central differences, in float64, by the reference evaluator.
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "noyau/noyau.hpp"
+#include "ops/build.hpp"
+#include "ops/meaning.hpp"
+#include "tests/ops/evaluate.hpp"
+#include "tests/ops/small_stack.hpp"
+
+namespace noyau {
+namespace {
+
+using Function = std::function<Array(std::span<const Array>)>;
+using List = std::vector<double>;
+
+/// Distinct numbers in [low, high], in no order.
+List samples(std::int64_t count, double low, double high, unsigned seed) {
+  std::mt19937 random(seed);
+  List list;
+  for (std::int64_t i = 0; i < count; ++i) {
+    list.push_back(low + (high - low) * (static_cast<double>(i) + 0.1 + 0.07 * (seed % 10)) /
+                             static_cast<double>(count));
+  }
+  std::shuffle(list.begin(), list.end(), random);
+  return list;
+}
+
+Array sample(const Shape& shape, double low = -2, double high = 2, unsigned seed = 1) {
+  return array(samples(shape.elements(), low, high, seed), shape);
+}
+
+/// A scalar that depends on every element of x in its own way.
+Array weighted(const Array& x) { return sum(x * sample(x.shape(), 0.5, 1.5, 99)); }
+
+double scalar(const Array& x) { return values(x).at(0); }
+
+/// The gradient of f at x against central differences.
+void check(const Function& f, const std::vector<Array>& x, double tolerance = 1e-6) {
+  const std::vector<Array> gradients =
+      grad([&](std::span<const Array> in) { return f(in); }, std::span<const Array>(x));
+  const double h = 1e-5;
+  for (std::size_t k = 0; k < x.size(); ++k) {
+    ASSERT_EQ(gradients[k].shape(), x[k].shape());
+    ASSERT_EQ(gradients[k].dtype(), x[k].dtype());
+    const List given = values(gradients[k]);
+    const List at = values(x[k]);
+    for (std::size_t i = 0; i < at.size(); ++i) {
+      const auto moved = [&](double by) {
+        List list = at;
+        list[i] += by;
+        std::vector<Array> in = x;
+        in[k] = array(list, x[k].shape());
+        return scalar(f(in));
+      };
+      const double expected = (moved(h) - moved(-h)) / (2 * h);
+      EXPECT_NEAR(given[i], expected, tolerance * std::max(1.0, std::abs(expected)))
+          << "input " << k << ", element " << i;
+    }
+  }
+}
+
+/// The first and the second derivatives.
+void check_twice(const Function& f, const std::vector<Array>& x, double tolerance = 1e-6) {
+  check(f, x, tolerance);
+  for (std::size_t k = 0; k < x.size(); ++k) {
+    SCOPED_TRACE("derivative of the gradient of input " + std::to_string(k));
+    check(
+        [&](std::span<const Array> in) {
+          return weighted(grad([&](std::span<const Array> inner) { return f(inner); }, in)[k]);
+        },
+        x, 10 * tolerance);
+  }
+}
+
+class Gradient : public ::testing::Test {
+ protected:
+  DeviceScope scope_{device("null:0")};
+};
+struct Elementwise : Gradient, ::testing::WithParamInterface<int> {};
+
+Array call(const ops::OpRow& row, std::uint8_t code, std::span<const Array> in) {
+  const Array list[] = {in[0], in.size() > 1 ? in[1] : Array(), in.size() > 2 ? in[2] : Array()};
+  return make_node({.kind = NodeKind::elementwise,
+                    .code = code,
+                    .dtype = float64,
+                    .shape = in[0].shape(),
+                    .inputs = {list, static_cast<std::size_t>(row.inputs)}});
+}
+
+TEST_P(Elementwise, AgreesWithCentralDifferences) {
+  const ops::OpRow& row = ops::op_table[GetParam()];
+  const auto code = static_cast<std::uint8_t>(GetParam());
+  std::vector<Array> in;
+  for (int k = 0; k < row.inputs; ++k) {
+    in.push_back(sample({7}, row.sample_low, row.sample_high, static_cast<unsigned>(k + 3)));
+  }
+  check_twice([&](std::span<const Array> x) { return weighted(call(row, code, x)); }, in, 3e-6);
+}
+
+std::vector<int> differentiable() {
+  std::vector<int> list;
+  for (int op = 0; op < ops::op_count; ++op) {
+    const ops::OpRow& row = ops::op_table[op];
+    if (row.rule == ops::TypeRule::select) continue;  // in the table below
+    if (ops::computes_in(row, float64) && ops::result_dtype(row, float64) == float64) {
+      list.push_back(op);
+    }
+  }
+  return list;
+}
+INSTANTIATE_TEST_SUITE_P(Ops, Elementwise, ::testing::ValuesIn(differentiable()),
+                         [](const auto& parameter) {
+                           return std::string(ops::op_table[parameter.param].name);
+                         });
+
+struct Case {
+  const char* name;
+  Function f;
+  std::vector<Shape> shapes;
+  double low = -2, high = 2;
+};
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+const Case cases[] = {
+    {"broadcast", [](auto in) { return weighted(in[0] * in[1] + in[2]); }, {{3, 1}, {4}, {}}},
+    {"where", [](auto in) { return weighted(where(in[0] > 0, in[0] * in[1], in[1])); }, {{6}, {6}}},
+    {"clamp", [](auto in) { return weighted(square(clamp(in[0], -1, in[1]))); }, {{7}, {7}}},
+    {"softplus", [](auto in) { return weighted(softplus(in[0])); }, {{7}}},
+    {"power_of_constants",
+     [](auto in) {
+       return weighted(power(in[0], 2) + power(in[0], 3) + power(in[0], 0.5) + power(in[0], -1) +
+                       power(2.5, in[0]));
+     },
+     {{5}},
+     0.5,
+     3},
+    {"sum", [](auto in) { return weighted(square(sum(in[0], 1))); }, {{2, 3, 2}}},
+    {"sum_keepdims",
+     [](auto in) {
+       return weighted(in[0] / sum(square(in[0]), {0, 2}, {.keepdims = true}));
+     },
+     {{2, 3, 2}}},
+    {"mean",
+     [](auto in) {
+       return weighted(square(mean(in[0], {0, -1})));
+     },
+     {{2, 3, 2}}},
+    {"var", [](auto in) { return weighted(var(in[0], 1)); }, {{2, 5}}},
+    {"prod",
+     [](auto in) {
+       return weighted(prod(in[0], {0, 2}));
+     },
+     {{2, 2, 3}}},
+    {"max",
+     [](auto in) {
+       return weighted(square(max(in[0], {0, 2})));
+     },
+     {{2, 2, 3}}},
+    {"min", [](auto in) { return weighted(square(min(in[0], 1))); }, {{2, 4}}},
+    {"max_all", [](auto in) { return square(max(in[0])); }, {{2, 4}}},
+    {"logsumexp", [](auto in) { return weighted(logsumexp(in[0], -1)); }, {{2, 4}}},
+    {"softmax", [](auto in) { return weighted(softmax(in[0], 0)); }, {{3, 2}}},
+    {"reshape",
+     [](auto in) {
+       return weighted(square(reshape(in[0], {4, 3})));
+     },
+     {{2, 6}}},
+    {"reshape_of_transpose",
+     [](auto in) {
+       return weighted(square(reshape(transpose(in[0]), {4, 3})));
+     },
+     {{2, 6}}},
+    {"permute",
+     [](auto in) {
+       return weighted(square(permute(in[0], {2, 0, 1})));
+     },
+     {{2, 3, 2}}},
+    {"slice",
+     [](auto in) {
+       return weighted(square(in[0][{slice(1, 3), -1}]));
+     },
+     {{4, 3}}},
+    {"slice_backwards",
+     [](auto in) {
+       return weighted(square(in[0][{slice(3, 0, -1), newaxis}]));
+     },
+     {{5, 2}}},
+    {"slice_steps",
+     [](auto in) {
+       return weighted(square(in[0][{slice(0, 5, 2), slice(4, 0, -3)}]));
+     },
+     {{5, 5}}},
+    {"slice_nothing", [](auto in) { return sum(in[0][slice(2, 2)]) + sum(in[0]); }, {{3}}},
+    {"flip", [](auto in) { return weighted(square(flip(in[0], 1))); }, {{2, 3}}},
+    {"broadcast_to",
+     [](auto in) {
+       return weighted(square(broadcast_to(in[0], {2, 3, 4})));
+     },
+     {{3, 1}}},
+    {"repeat", [](auto in) { return weighted(square(repeat(in[0], 3, 0))); }, {{2, 3}}},
+    {"concatenate",
+     [](auto in) {
+       return weighted(square(concatenate({in[0], in[1], in[0]}, 1)));
+     },
+     {{2, 3}, {2, 1}}},
+    {"stack",
+     [](auto in) {
+       return weighted(square(stack({in[0], in[1]}, -1)));
+     },
+     {{3}, {3}}},
+    {"roll",
+     [](auto in) {
+       return weighted(square(roll(in[0], {1, -2}, {0, 1})));
+     },
+     {{2, 5}}},
+    {"pad_constant",
+     [](auto in) {
+       return weighted(square(pad(in[0], {{1, 2}, {0, 1}}, Pad::constant, 3)));
+     },
+     {{2, 3}}},
+    {"pad_edge",
+     [](auto in) {
+       return weighted(square(pad(in[0], {{2, 1}, {0, 3}}, Pad::edge)));
+     },
+     {{2, 3}}},
+    {"pad_reflect",
+     [](auto in) {
+       return weighted(square(pad(in[0], {{2, 2}, {1, 0}}, Pad::reflect)));
+     },
+     {{3, 4}}},
+    {"set",
+     [](auto in) {
+       return weighted(square(set(in[0], {slice(), slice(4, 0, -2)}, in[1])));
+     },
+     {{2, 5}, {2}}},
+    {"matmul", [](auto in) { return weighted(square(matmul(in[0], in[1]))); }, {{2, 3}, {3, 2}}},
+    {"matmul_batches",
+     [](auto in) { return weighted(square(matmul(in[0], in[1]))); },
+     {{2, 1, 2, 3}, {2, 3, 1}}},
+    {"matmul_one_matrix",
+     [](auto in) { return weighted(square(matmul(in[0], in[1]))); },
+     {{2, 2, 3}, {3, 2}}},
+    {"matmul_vectors", [](auto in) { return square(matmul(in[0], in[1])); }, {{3}, {3}}},
+    {"outer", [](auto in) { return weighted(square(outer(in[0], in[1]))); }, {{3}, {2}}},
+    {"convolution",
+     [](auto in) {
+       return weighted(square(conv2d(in[0], in[1], {.padding = {1, 0}})));
+     },
+     {{1, 2, 4, 4}, {2, 2, 3, 2}}},
+    {"convolution_stride_groups",
+     [](auto in) {
+       return weighted(square(
+           conv2d(in[0], in[1], {.stride = 2, .padding = 1, .dilation = {1, 2}, .groups = 2})));
+     },
+     {{2, 2, 5, 5}, {2, 1, 2, 2}}},
+    {"max_pool",
+     [](auto in) { return weighted(square(max_pool2d(in[0], 2, {.stride = 1, .padding = 1}))); },
+     {{1, 2, 3, 3}}},
+    {"max_pool_ceil",
+     [](auto in) {
+       return weighted(square(max_pool2d(in[0], 3, {.stride = 2, .ceil_mode = true})));
+     },
+     {{1, 1, 6, 4}}},
+    {"avg_pool",
+     [](auto in) {
+       return weighted(
+           square(avg_pool2d(in[0], 3, {.stride = 2, .padding = 1, .ceil_mode = true})));
+     },
+     {{1, 1, 5, 4}}},
+    {"cast",
+     [](auto in) { return weighted(square(astype(in[0], float32) + astype(in[0] > 0, float32))); },
+     {{4}}},
+    {"used_often",
+     [](auto in) {
+       const Array y = exp(in[0]);
+       return weighted(y * y + y * in[0] + sum(y) * y);
+     },
+     {{4}}},
+};
+struct Composite : Gradient, ::testing::WithParamInterface<Case> {};
+
+TEST_P(Composite, AgreesWithCentralDifferences) {
+  const Case& c = GetParam();
+  std::vector<Array> in;
+  for (const Shape& shape : c.shapes) {
+    in.push_back(sample(shape, c.low, c.high, static_cast<unsigned>(in.size() + 11)));
+  }
+  check_twice(c.f, in);
+}
+INSTANTIATE_TEST_SUITE_P(Cases, Composite, ::testing::ValuesIn(cases),
+                         [](const auto& parameter) { return std::string(parameter.param.name); });
+
+TEST_F(Gradient, ProductsWithZerosAreRightTwice) {
+  for (List list : {List{2, 0, 3, 5}, List{0, 2, 0}, List{0}, List{1, 2, 3, 4, 5}}) {
+    const Array x = array(list);
+    check_twice([](auto in) { return prod(in[0]); }, {x});
+  }
+}
+
+TEST_F(Gradient, WhatWasNotChosenMakesNoNaN) {
+  const Array x = array({0.0, 4.0});
+  const auto f = [](const Array& a) { return sum(where(a > 0, sqrt(a), a)); };
+  EXPECT_EQ(values(grad(f, x)), (List{1, 0.25}));
+  const auto g = [](const Array& a) { return sum(where(a > 0, a * log(a), 0)); };
+  EXPECT_EQ(values(grad(g, x)), (List{0, 1 + std::log(4.0)}));
+  // The norm of what a slice leaves out.
+  const auto h = [](const Array& a) { return sum(sqrt(a)[slice(1, 2)]); };
+  EXPECT_EQ(values(grad(h, x)), (List{0, 0.25}));
+  const auto second = [&](const Array& a) { return sum(grad(f, a)); };
+  EXPECT_EQ(values(grad(second, x)), (List{0, -1.0 / 32}));
+}
+
+TEST_F(Gradient, TiesGoToTheFirst) {
+  const Array x = array({3.0, 1.0, 3.0, 1.0});
+  EXPECT_EQ(values(grad([](const Array& a) { return max(a); }, x)), (List{1, 0, 0, 0}));
+  EXPECT_EQ(values(grad([](const Array& a) { return min(a); }, x)), (List{0, 1, 0, 0}));
+  EXPECT_EQ(values(grad([&](const Array& a) { return sum(maximum(a, x)); }, x)),
+            (List{1, 1, 1, 1}));
+  const auto pool = [](const Array& a) { return sum(max_pool2d(reshape(a, {1, 1, 2, 2}), 2)); };
+  EXPECT_EQ(values(grad(pool, array({1.0, 2.0, 2.0, 2.0}))), (List{0, 1, 0, 0}));
+}
+
+TEST_F(Gradient, WhatIsNotUsedHasAGradientOfZero) {
+  const Array x = array({1.0, 2.0});
+  const auto both = grad([](auto in) { return sum(in[0]); }, {x, x});
+  EXPECT_EQ(values(both[1]), (List{0, 0}));
+  EXPECT_EQ(values(grad([](const Array&) { return full({}, 3.0); }, x)), (List{0, 0}));
+  EXPECT_EQ(values(grad([](const Array& a) { return sum(stop_gradient(a) * a); }, x)),
+            (List{1, 2}));
+  EXPECT_EQ(values(grad([](const Array& a) { return sum(floor(a)); }, x)), (List{0, 0}));
+  EXPECT_EQ(values(grad([](const Array& a) { return a[0]; }, x)), (List{1, 0}));
+}
+
+TEST_F(Gradient, ValueAndVjpAndOneElementResults) {
+  const Array x = array({1.0, 2.0});
+  const auto [value, gradient] = value_and_grad(
+      [](const Array& a) {
+        return reshape(sum(a * a), {1, 1});
+      },
+      x);
+  EXPECT_EQ(values(value), (List{5}));
+  EXPECT_EQ(values(gradient), (List{2, 4}));
+  EXPECT_EQ(value.node()->group, gradient.node()->group);
+  EXPECT_NE(value.node()->group, 0u);
+  EXPECT_EQ(values(vjp([](const Array& a) { return a * a; }, x, array({1.0, 10.0}))),
+            (List{2, 40}));
+  EXPECT_EQ(grad([](const Array& a) { return sum(a); }, ones({3})).dtype(), float32);
+}
+
+TEST_F(Gradient, CustomGradientsReplaceTheRule) {
+  const auto f = custom_gradient(
+      [](std::span<const Array> in) { return exp(in[0]) * in[1]; },
+      [](const Array& cotangent, std::span<const Array> in, const Array& result) {
+        return std::vector<Array>{cotangent * result * 10.0, cotangent * in[0] * in[0]};
+      });
+  const Array x = array({1.0}), y = array({3.0});
+  const auto both = grad([&](auto in) { return sum(f({in[0], in[1]})); }, {x, y});
+  EXPECT_DOUBLE_EQ(values(both[0])[0], 30 * std::exp(1));
+  EXPECT_EQ(values(both[1]), (List{1}));
+  const auto second = grad(
+      [&](auto in) {
+        return grad([&](auto inner) { return sum(f({inner[0], inner[1]})); }, in)[1];
+      },
+      {x, y});
+  EXPECT_EQ(values(second[0]), (List{2}));
+  const auto wrong = custom_gradient(
+      [](std::span<const Array> in) { return in[0]; },
+      [](const Array&, std::span<const Array>, const Array&) { return std::vector<Array>{}; });
+  EXPECT_THROW(grad([&](const Array& a) { return sum(wrong({a})); }, x), ShapeError);
+}
+
+TEST_F(Gradient, FramesNestAndKeepInputsUntilTheyClose) {
+  const Array x = array({1.0, 2.0});
+  Array inside;
+  {
+    detail::GradientFrame frame({&x, 1});
+    inside = exp(frame.inputs()[0]);
+    EXPECT_TRUE(is_watched(*inside.node()));
+    release_inputs(*inside.node());
+    EXPECT_EQ(inside.node()->inputs.size(), 1u);
+    {
+      detail::GradientFrame inner(frame.inputs());
+      const Array both = inner.inputs()[0] * frame.inputs()[0];
+      EXPECT_GT(both.node()->frame, inside.node()->frame);
+      inside = both;
+      release_inputs(*both.node());
+    }
+    EXPECT_TRUE(is_watched(*inside.node()));  // the outer frame is open
+    EXPECT_EQ(inside.node()->inputs.size(), 2u);
+    EXPECT_EQ((inside + 1).node()->frame, frame.inputs()[0].node()->frame);
+  }
+  EXPECT_FALSE(is_watched(*inside.node()));
+  EXPECT_TRUE(inside.node()->inputs.empty());
+  EXPECT_EQ((inside + 1).node()->frame, 0u);
+  EXPECT_EQ((x + 1).node()->frame, 0u);
+}
+
+TEST_F(Gradient, MistakesAreExplained) {
+  const Array x = array({1.0, 2.0});
+  const auto message = [](auto f) -> std::string {
+    try {
+      f();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no exception";
+  };
+  std::string text = message([&] { grad([](const Array& a) { return a * a; }, x); });
+  EXPECT_NE(text.find("(2,)"), std::string::npos) << text;
+  EXPECT_NE(text.find("vjp"), std::string::npos) << text;
+  text = message([&] { grad([](const Array& a) { return sum(a); }, arange(3)); });
+  EXPECT_NE(text.find("int64"), std::string::npos) << text;
+  text = message([&] { grad([](const Array& a) { return sum(astype(a, int32)); }, x); });
+  EXPECT_NE(text.find("int64"), std::string::npos) << text;
+  text = message([&] { vjp([](const Array& a) { return a; }, x, ones({3})); });
+  EXPECT_NE(text.find("(3,)"), std::string::npos) << text;
+}
+
+TEST_F(Gradient, AMillionOperationsOnASmallStack) {
+  with_small_stack([] {
+    const DeviceScope scope(device("null:0"));
+    const Array x = array({0.5, 0.25});
+    Array gradient = grad(
+        [](const Array& a) {
+          Array y = a;
+          for (int i = 0; i < 500'000; ++i) y = y * a + 0.5;
+          return sum(y);
+        },
+        x);
+    EXPECT_EQ(gradient.shape(), (Shape{2}));
+  });
+}
+
+}  // namespace
+}  // namespace noyau
