@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -480,6 +481,7 @@ TEST(CacheWorker, DISABLED_Run) {
     }
   };
   if (role == "small files") {
+    (void)::signal(SIGXFSZ, SIG_DFL);  // some parents ignore it, and that is inherited
     const rlimit limit{10'000, 10'000};
     ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
   }
