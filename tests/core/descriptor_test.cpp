@@ -53,7 +53,8 @@ TEST_F(DescriptorDeathTest, PastTheLimitIsAnErrorAndNoSignal) {
   EXPECT_EXIT(
       {
         (void)::signal(SIGXFSZ, SIG_DFL);  // some parents ignore it, and that is inherited
-        const rlimit limit{10'000, 10'000};
+        rlimit limit;
+        limit.rlim_cur = limit.rlim_max = 10'000;
         if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) std::_Exit(1);
         const std::vector<std::byte> bytes(20'000);
         const FileDescriptor file = open(O_WRONLY | O_CREAT);
