@@ -1,0 +1,71 @@
+// Generated kernels in the interpreter, which checks every access, against plain loops.
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/common/generated_cases.hpp"
+
+#include "jit/interpret.hpp"
+#include "jit/simplify.hpp"
+
+namespace noyau::test {
+namespace {
+
+void interpret(const jit::GeneratedKernel& kernel, std::vector<std::vector<std::byte>>& buffers) {
+  jit::verify(kernel.program);
+  std::vector<jit::InterpreterBuffer> arguments;
+  std::size_t k = 0;
+  for (const jit::MemoryObject& m : kernel.program.memory) {
+    if (m.kind != jit::MemoryObject::Kind::buffer) continue;
+    ASSERT_LT(k, buffers.size());
+    arguments.push_back(
+        {buffers[k].data(), static_cast<std::int64_t>(buffers[k].size() / size_of(m.dtype))});
+    ++k;
+  }
+  jit::interpret(kernel.program, kernel.extent, arguments, kernel.parameters);
+}
+
+TEST(Generated, Matmul) { check_matmuls(interpret); }
+TEST(Generated, Convolution) { check_convolutions(interpret); }
+TEST(Generated, MaxPool) { check_max_pools(interpret); }
+TEST(Generated, AvgPool) { check_avg_pools(interpret); }
+
+/// The program of a max pool with its gradient's, for planes of h x w cells.
+std::pair<jit::Hash128, jit::Hash128> pool_programs(std::int64_t h, std::int64_t w) {
+  WindowAttributes window;
+  for (int d = 0; d < 2; ++d) {
+    window.window[d] = 3;
+    window.stride[d] = 2;
+  }
+  const Strided x(float32, {1, 64, h, w}, {0, 2, 3, 1}),
+      y(float32, {1, 64, (h - 3) / 2 + 1, (w - 3) / 2 + 1}, {0, 2, 3, 1}),
+      i(int64, y.view.shape, {0, 2, 3, 1});
+  return {jit::hash(jit::simplify(jit::max_pool_kernel(x.view, y.view, i.view, window).program)),
+          jit::hash(jit::simplify(
+              jit::max_pool_gradient_kernel(y.view, i.view, x.view, window).program))};
+}
+
+TEST(Generated, SizesAreParameters) {
+  const auto programs = pool_programs(255, 167);
+  EXPECT_EQ(programs, pool_programs(127, 83));
+  EXPECT_EQ(programs, pool_programs(126, 82));
+  const auto product = [](std::int64_t m, std::int64_t k, std::int64_t n) {
+    const Strided a(float32, {m, k}), b(float32, {k, n}), out(float32, {m, n});
+    return jit::hash(jit::simplify(jit::matmul_kernel(a.view, b.view, out.view).program));
+  };
+  EXPECT_EQ(product(64, 64, 64), product(100, 33, 77));
+}
+
+TEST(Generated, PoolsOfSmallWindowsAreStraight) {
+  WindowAttributes window;
+  for (int d = 0; d < 2; ++d) {
+    window.window[d] = 3;
+    window.stride[d] = 2;
+  }
+  const Strided x(float32, {1, 64, 9, 9}), y(float32, {1, 64, 4, 4}), i(int64, {1, 64, 4, 4});
+  EXPECT_TRUE(jit::is_straight(jit::max_pool_kernel(x.view, y.view, i.view, window).program));
+  EXPECT_TRUE(
+      jit::is_straight(jit::max_pool_gradient_kernel(y.view, i.view, x.view, window).program));
+  EXPECT_TRUE(jit::is_straight(jit::avg_pool_kernel(x.view, y.view, window).program));
+  EXPECT_TRUE(jit::is_straight(jit::avg_pool_gradient_kernel(y.view, x.view, window).program));
+}
+
+}  // namespace
+}  // namespace noyau::test
