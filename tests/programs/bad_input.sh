@@ -44,7 +44,7 @@ refuses few.safetensors conv1.weight -- a.png b.png --weights few.safetensors
 # A full disk: files of at most 1 KiB. The old result stays.
 cp a.png old.png
 full() { (ulimit -f 1 && "$BIN/noyau-paint" -o old.png --width 64 --height 48 --oversampling 1); }
-NOYAU_CACHE=off expect 1 full
+NOYAU_CACHE=0 expect 1 full
 says old.png
 cmp -s a.png old.png || fail "the old picture is gone"
 ls | grep -q tmp && fail "a temporary file was left: $(ls)"
