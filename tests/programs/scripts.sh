@@ -25,6 +25,11 @@ for name in evil number nothing text; do
 done
 [ -e evil-was-here ] && fail "the pickle ran a command"
 
+# Every variable that the code reads is explained.
+for variable in $(cd "$SOURCE" && grep -rhoE '"NOYAU_[A-Z_]+"' core jit ops io backends --include=*.cpp --include=*.hpp | tr -d '"' | sort -u); do
+  grep -q "\`$variable\`" "$SOURCE/docs/environment.md" || fail "docs/environment.md lacks $variable"
+done
+
 need_assets
 expect 0 "$SOURCE/scripts/fetch_assets.sh"
 [ -z "$output" ] || fail "a second fetch says: $output"
