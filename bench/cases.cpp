@@ -1,0 +1,310 @@
+// The cases: elementwise, reductions, products, overheads, one style iteration.
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/cases.hpp"
+
+#include <cmath>
+#include <numbers>
+
+#include "bench/style_case.hpp"
+
+namespace ny = noyau;
+
+namespace bench {
+namespace {
+
+constexpr std::int64_t N = std::int64_t{1} << 24, M = 4096;
+using Floats = std::vector<float>;
+
+ny::Array uniform(const ny::Shape& shape, double low, double high, std::uint64_t seed = 1) {
+  ny::Array x = ny::random::Generator(seed).uniform(shape, low, high);
+  x.wait();
+  return x;
+}
+ny::Array normal(const ny::Shape& shape, std::uint64_t seed = 1) {
+  ny::Array x = ny::random::Generator(seed).normal(shape);
+  x.wait();
+  return x;
+}
+
+/// Compares `count` elements spread over the result with what `expected(i)` says in float64.
+double compare(const Floats& got, const std::function<double(std::size_t)>& expected,
+               std::size_t count = 100003) {
+  const std::size_t step = std::max<std::size_t>(1, got.size() / count);
+  double difference = 0, largest = 1e-30;
+  for (std::size_t i = 0; i < got.size(); i += step) {
+    const double want = expected(i);
+    if (!std::isfinite(got[i])) return std::numeric_limits<double>::infinity();
+    difference = std::max(difference, std::abs(got[i] - want));
+    largest = std::max(largest, std::abs(want));
+  }
+  return difference / largest;
+}
+
+Floats host(const ny::Array& x) { return x.to_vector<float>(); }
+
+/// A function of arrays, checked element by element.
+Run elementwise(std::vector<ny::Array> in,
+                std::function<ny::Array(const std::vector<ny::Array>&)> f,
+                std::function<double(const double*)> expected, Limit limit) {
+  Run run;
+  run.once = [=] { f(in).wait(); };
+  run.error = [=] {
+    std::vector<Floats> values;
+    for (const ny::Array& x : in) values.push_back(host(x));
+    return compare(host(f(in)), [&](std::size_t i) {
+      double at[4] = {};
+      for (std::size_t k = 0; k < values.size(); ++k) at[k] = values[k][i];
+      return expected(at);
+    });
+  };
+  run.limit = limit;
+  return run;
+}
+
+ny::Array chain10(const ny::Array& x, const ny::Array& y) {
+  ny::Array t = sqrt(x * y + x) - y;
+  t = x / (t * t + 1.0) + y;
+  return sqrt(t) * 0.5;
+}
+double chain10(double x, double y) {
+  double t = std::sqrt(x * y + x) - y;
+  t = x / (t * t + 1) + y;
+  return std::sqrt(t) / 2;
+}
+
+ny::Array cumulative(const ny::Array& x) {
+  return 0.5 + 0.5 * tanh(0.79788456 * (x + 0.044715 * x * x * x));
+}
+double cumulative(double x) {
+  return 0.5 + 0.5 * std::tanh(0.79788456 * (x + 0.044715 * x * x * x));
+}
+ny::Array call_price(const ny::Array& s, const ny::Array& k, const ny::Array& t) {
+  const ny::Array v = 0.3 * sqrt(t), d = (log(s / k) + 0.065 * t) / v;
+  return s * cumulative(d) - k * exp(-0.02 * t) * cumulative(d - v);
+}
+double call_price(double s, double k, double t) {
+  const double v = 0.3 * std::sqrt(t), d = (std::log(s / k) + 0.065 * t) / v;
+  return s * cumulative(d) - k * std::exp(-0.02 * t) * cumulative(d - v);
+}
+
+Run sum_case() {
+  const ny::Array x = uniform({N}, -1, 2);
+  Run run;
+  run.once = [=] { sum(x).wait(); };
+  run.error = [=] {
+    double total = 0;
+    for (float v : host(x)) total += v;
+    return std::abs(sum(x).item<float>() - total) / std::abs(total);
+  };
+  run.limit = {Probe::read, 4.0 * static_cast<double>(N)};
+  return run;
+}
+
+/// A function of the rows of a 4096 x 4096 matrix; expected gives one row of results.
+Run rows(const ny::Array& x, std::function<ny::Array(const ny::Array&)> f,
+         std::function<std::vector<double>(const float*)> expected, Limit limit) {
+  Run run;
+  run.once = [=] { f(x).wait(); };
+  run.error = [=] {
+    const Floats in = host(x), got = host(f(x));
+    const std::size_t width = got.size() / M;
+    double worst = 0;
+    for (std::size_t r = 0; r < M; r += 64) {
+      const auto want = expected(in.data() + r * M);
+      worst = std::max(worst, compare({got.begin() + static_cast<std::ptrdiff_t>(r * width),
+                                       got.begin() + static_cast<std::ptrdiff_t>((r + 1) * width)},
+                                      [&](std::size_t i) { return want[i]; }));
+    }
+    return worst;
+  };
+  run.limit = limit;
+  return run;
+}
+
+std::vector<double> softmax_row(const float* x) {
+  double top = x[0], total = 0;
+  for (std::int64_t i = 0; i < M; ++i) top = std::max<double>(top, x[i]);
+  std::vector<double> e;
+  for (std::int64_t i = 0; i < M; ++i) total += e.emplace_back(std::exp(x[i] - top));
+  for (double& v : e) v /= total;
+  return e;
+}
+std::vector<double> sum_row(const float* x) {
+  double total = 0;
+  for (std::int64_t i = 0; i < M; ++i) total += x[i];
+  return {total};
+}
+
+Run product(std::int64_t n) {
+  const ny::Array a = normal({n, n}), b = normal({n, n}, 2);
+  Run run;
+  run.once = [=] { matmul(a, b).wait(); };
+  run.error = [=] {
+    const Floats x = host(a), y = host(b);
+    const auto side = static_cast<std::size_t>(n);
+    return compare(
+        host(matmul(a, b)),
+        [&](std::size_t i) {
+          double total = 0;
+          for (std::size_t k = 0; k < side; ++k)
+            total += static_cast<double>(x[i / side * side + k]) * y[k * side + i % side];
+          return total;
+        },
+        5003);
+  };
+  run.limit = {Probe::fma, 2.0 * static_cast<double>(n * n * n)};
+  return run;
+}
+
+/// 3 x 3, padding 1, c channels to c at s x s; or the gradient of its input.
+Run convolution(std::int64_t c, std::int64_t s, bool back) {
+  const ny::Array x = normal({1, c, s, s}),
+                  w = (normal({c, c, 3, 3}, 2) / static_cast<float>(c)).eval();
+  const auto f = [=] {
+    if (!back) return conv2d(x, w, {.padding = 1});
+    return ny::vjp([&](const ny::Array& v) { return conv2d(v, w, {.padding = 1}); },
+                   ny::zeros({1, c, s, s}), x);
+  };
+  Run run;
+  run.once = [=] { f().wait(); };
+  run.error = [=] {
+    const Floats in = host(x), weights = host(w);
+    return compare(
+        host(f()),
+        [&](std::size_t i) {
+          const auto o = static_cast<std::int64_t>(i) / (s * s),
+                     h = static_cast<std::int64_t>(i) / s % s, v = static_cast<std::int64_t>(i) % s;
+          double total = 0;
+          for (std::int64_t k = 0; k < c; ++k)
+            for (std::int64_t a = 0; a < 3; ++a)
+              for (std::int64_t b = 0; b < 3; ++b) {
+                const std::int64_t y = h + (back ? 1 - a : a - 1), z = v + (back ? 1 - b : b - 1);
+                if (y < 0 || y >= s || z < 0 || z >= s) continue;
+                const std::int64_t from = back ? k * c + o : o * c + k;
+                total += static_cast<double>(in[static_cast<std::size_t>((k * s + y) * s + z)]) *
+                         weights[static_cast<std::size_t>(from * 9 + a * 3 + b)];
+              }
+          return total;
+        },
+        997);
+  };
+  run.limit = {Probe::fma, 18.0 * static_cast<double>(c * c * s * s)};
+  return run;
+}
+
+/// Twenty operations with constants of their own. The operations alternate by the bits of `k`, so
+/// that no two kernels are alike.
+ny::Array twenty(const ny::Array& x, const ny::Array& y, unsigned k) {
+  const auto c = [&](int i) {
+    return 1.0 +
+           static_cast<double>((k * 7919 + static_cast<unsigned>(i) * 104729) % 99991) / 99991;
+  };
+  ny::Array t = x * c(0) + y;
+  for (int i = 1; i < 6; ++i) t = (k >> i & 1) != 0 ? sqrt(t * c(i) + x) : sqrt(t + x * c(i));
+  for (int i = 6; i < 8; ++i) t = (k >> i & 1) != 0 ? t * y + c(i) : y * t + c(i);
+  return (k & 1) != 0 ? t / (x + c(8)) - c(9) : t / (c(8) + x) - c(9);
+}
+
+Run compile_case() {
+  const ny::Array x = uniform({1024}, 0.5, 1.5), y = uniform({1024}, 0.5, 1.5, 2);
+  auto next = std::make_shared<unsigned>(0);
+  auto empty = std::make_shared<unsigned>(0);
+  twenty(x, y, 511).wait();  // the compiler's own first use is not the kernel's
+  Run run;
+  run.once = [=] { twenty(x, y, (*next)++ % 255).wait(); };
+  run.error = [=] { return std::isfinite(sum(twenty(x, y, 3)).item<float>()) ? 0.0 : 1.0; };
+  // An empty kernel never seen before: a copy to another dtype or of another structure each time.
+  run.limit_ms = [=] { return empty_kernel_ms((*empty)++); };
+  return run;
+}
+
+Run dispatch_case() {
+  const ny::Array x = uniform({1}, 0, 1), y = uniform({1}, 0, 1, 2);
+  Run run;
+  run.calls = 10000;
+  run.once = [=] {
+    for (int i = 0; i < 10000; ++i) (x + y).wait();
+  };
+  run.error = [=] { return std::abs((x + y).item<float>() - (x.item<float>() + y.item<float>())); };
+  return run;
+}
+
+std::vector<Case> make_cases() {
+  const double n = static_cast<double>(N);
+  std::vector<Case> list;
+  const auto add = [&](std::string name, std::string description, std::function<Run()> make) {
+    list.push_back({std::move(name), std::move(description), std::move(make)});
+  };
+  add("saxpy", "2.5 x + y, 2^24 float32", [=] {
+    return elementwise(
+        {normal({N}), normal({N}, 2)}, [](const auto& a) { return 2.5 * a[0] + a[1]; },
+        [](const double* v) { return 2.5 * v[0] + v[1]; }, {Probe::triad, 12 * n});
+  });
+  add("chain10", "ten operations on two inputs, 2^24", [=] {
+    return elementwise(
+        {uniform({N}, .5, 1.5), uniform({N}, .5, 1.5, 2)},
+        [](const auto& a) { return chain10(a[0], a[1]); },
+        [](const double* v) { return chain10(v[0], v[1]); }, {Probe::triad, 12 * n});
+  });
+  add("exp", "exp, 2^24", [=] {
+    return elementwise(
+        {uniform({N}, -5, 5)}, [](const auto& a) { return exp(a[0]); },
+        [](const double* v) { return std::exp(v[0]); }, {Probe::copy, 8 * n});
+  });
+  add("sin", "sin, 2^24", [=] {
+    return elementwise(
+        {uniform({N}, -10, 10)}, [](const auto& a) { return sin(a[0]); },
+        [](const double* v) { return std::sin(v[0]); }, {Probe::copy, 8 * n});
+  });
+  add("blackscholes", "price of a call, 3 inputs, 2^24", [=] {
+    return elementwise(
+        {uniform({N}, 10, 50), uniform({N}, 10, 50, 2), uniform({N}, .2, 2, 3)},
+        [](const auto& a) { return call_price(a[0], a[1], a[2]); },
+        [](const double* v) { return call_price(v[0], v[1], v[2]); }, {Probe::triad, 16 * n});
+  });
+  add("sum", "sum of 2^24", [] { return sum_case(); });
+  add("rowsum", "sums of the rows of 4096 x 4096", [=] {
+    return rows(uniform({M, M}, -1, 2), [](const ny::Array& x) { return sum(x, 1); }, sum_row,
+                {Probe::read, 4 * n});
+  });
+  add("softmax", "softmax of the rows of 4096 x 4096", [=] {
+    return rows(normal({M, M}), [](const ny::Array& x) { return softmax(x); }, softmax_row,
+                {Probe::copy, 8 * n});
+  });
+  add("transpose", "4096 x 4096, materialised", [=] {
+    const ny::Array x = normal({M, M});
+    Run run;
+    run.once = [=] { copy(transpose(x)).wait(); };
+    run.error = [=] {
+      const Floats in = host(x);
+      return compare(host(copy(transpose(x))),
+                     [&](std::size_t i) { return in[i % M * M + i / M]; });
+    };
+    run.limit = {Probe::copy, 8 * n};
+    return run;
+  });
+  for (std::int64_t side : {512, 1000, 1024, 2048})
+    add("sgemm" + std::to_string(side), "matrix product, float32", [=] { return product(side); });
+  for (auto [c, s] : {std::pair<std::int64_t, std::int64_t>{64, 224}, {256, 56}, {512, 28}}) {
+    add("conv" + std::to_string(c), "3x3 convolution", [=] { return convolution(c, s, false); });
+    add("convback" + std::to_string(c), "its input gradient",
+        [=] { return convolution(c, s, true); });
+  }
+  add("compile", "a kernel of twenty operations never seen before; limit_ms: an empty kernel",
+      [] { return compile_case(); });
+  add("dispatch", "x + y of one element, built, evaluated and waited for",
+      [] { return dispatch_case(); });
+  add("style_squeeze",
+      "one iteration of style transfer, SqueezeNet to fire7, 512 x 512, random weights",
+      [] { return style_case(); });
+  return list;
+}
+
+}  // namespace
+
+const std::vector<Case>& cases() {
+  static const std::vector<Case> list = make_cases();
+  return list;
+}
+
+}  // namespace bench

@@ -1,0 +1,16 @@
+// The cases that need more than the public headers.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "bench/cases.hpp"
+
+namespace bench {
+
+/// Loss and gradient of style transfer at 512 x 512 with seeded random weights.
+Run style_case();
+
+/// Milliseconds to compile and run a kernel with nothing in it but a load and a store, never seen
+/// before.
+double empty_kernel_ms(unsigned number);
+
+}  // namespace bench
