@@ -159,7 +159,7 @@ ExecutableRef ExecutableCache::find_or_compile(DeviceBackend& device, const Prog
 }
 
 std::vector<ExecutableRef> ExecutableCache::find_or_compile_all(
-    DeviceBackend& device, std::span<const Program* const> programs) {
+    DeviceBackend& device, std::span<const Program* const> programs, std::vector<bool>* compiled) {
   std::vector<Request> requests;
   requests.reserve(programs.size());
   try {
@@ -184,6 +184,7 @@ std::vector<ExecutableRef> ExecutableCache::find_or_compile_all(
       r.entry->ready.get();
       count(r.origin);
       executables.push_back(r.entry->executable);
+      if (compiled) compiled->push_back(r.origin == Origin::compiled);
     } catch (...) {
       if (!failure) failure = std::current_exception();
     }

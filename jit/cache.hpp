@@ -47,8 +47,10 @@ class ExecutableCache {
   ExecutableRef find_or_compile(DeviceBackend& device, const Program& program);
   /// The executables of all, those missing made at once. When one fails the others are kept and
   /// the first failure is thrown.
+  /// `compiled`, when given, is told for each whether this call compiled it.
   std::vector<ExecutableRef> find_or_compile_all(DeviceBackend& device,
-                                                 std::span<const Program* const> programs);
+                                                 std::span<const Program* const> programs,
+                                                 std::vector<bool>* compiled = nullptr);
   CacheStatistics statistics() const;
   /// What the calls of this thread found, in every cache: read it before and after.
   static CacheStatistics thread_statistics();

@@ -386,15 +386,21 @@ class Planner {
   }
 
   void compile() {
+    std::vector<const Program*> programs;
+    std::vector<PlanStep*> steps;
     for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-      PlanStep& step = plan_.steps[s];
-      if (step.kind != LaunchStep::Kind::kernel) continue;
+      if (plan_.steps[s].kind != LaunchStep::Kind::kernel) continue;
       if (options_.describe) plan_.text += backend_.code(programs_[s]) + "\n";
-      if (!options_.compile) continue;
-      const std::int64_t before = executable_cache().statistics().compiled;
-      step.executable = executable_cache().find_or_compile(backend_, programs_[s]);
-      step.compiled = executable_cache().statistics().compiled != before;
       if (logging::level() >= 4) logging::write(4, backend_.code(programs_[s]));
+      programs.push_back(&programs_[s]);
+      steps.push_back(&plan_.steps[s]);
+    }
+    if (!options_.compile) return;
+    std::vector<bool> compiled;
+    const auto executables = executable_cache().find_or_compile_all(backend_, programs, &compiled);
+    for (std::size_t k = 0; k < steps.size(); ++k) {
+      steps[k]->executable = executables[k];
+      steps[k]->compiled = compiled[k];
     }
   }
 
