@@ -7,7 +7,6 @@
 
 #include "core/graph.hpp"
 #include "noyau/array.hpp"
-#include "noyau/ops.hpp"
 
 namespace noyau {
 namespace {
@@ -71,9 +70,10 @@ std::string positional(T value) {
   return d.negative ? "-" + text : text;
 }
 
-/// "1.5e-04" with `digits` digits after the point, padded by zeros; digits < 0: as few as needed.
+/// "1.5e-04" with `digits` digits after the point, padded by zeros (digits < 0: as few as needed),
+/// and at least `exponent_digits` in the exponent.
 template <class T>
-std::string scientific(T value, int digits) {
+std::string scientific(T value, int digits, int exponent_digits) {
   Digits d = shortest(value);
   std::string text;
   const int fraction = static_cast<int>(d.digits.size()) - 1;
@@ -88,8 +88,8 @@ std::string scientific(T value, int digits) {
   if (digits >= 0 && static_cast<int>(text.size()) < digits + 2) {
     text.append(static_cast<std::size_t>(digits + 2) - text.size(), '0');
   }
-  return fmt::format("{}{}e{}{:02}", d.negative ? "-" : "", text, d.exponent < 0 ? "-" : "+",
-                     std::abs(d.exponent));
+  return fmt::format("{}{}e{}{:0{}}", d.negative ? "-" : "", text, d.exponent < 0 ? "-" : "+",
+                     std::abs(d.exponent), exponent_digits);
 }
 
 /// What all numbers of one array share: notation and widths left and right of the point.
@@ -127,7 +127,7 @@ class FloatFormat {
                                            : "inf",
                          left_ + right_ + 1);
     }
-    std::string text = exponential_ ? scientific(value, digits_) : positional(value);
+    std::string text = exponential_ ? scientific(value, digits_, exponent_) : positional(value);
     const int before = static_cast<int>(text.find('.'));
     if (before < left_) text.insert(0, static_cast<std::size_t>(left_ - before), ' ');
     const int width = left_ + 1 + right_;
@@ -139,7 +139,7 @@ class FloatFormat {
 
  private:
   void measure(T value) {
-    const std::string text = exponential_ ? scientific(value, -1) : positional(value);
+    const std::string text = exponential_ ? scientific(value, -1, 2) : positional(value);
     const int point = static_cast<int>(text.find('.'));
     left_ = std::max(left_, point);
     if (exponential_) {
@@ -205,11 +205,17 @@ class Layout {
   const std::string dots_ = "...";
 };
 
+/// Bools are read as bytes of 0 and 1, all integers but uint64 as int64.
+template <class T>
+constexpr DType dtype_read_as() {
+  return std::is_same_v<T, unsigned char> ? bool_ : dtype_of<T>();
+}
+
 /// The shown elements, in row-major order.
 template <class T>
 std::vector<T> shown_values(const Array& array, bool summarised) {
   std::vector<T> all(static_cast<std::size_t>(array.size())), some;
-  detail::read_values(array, all.data(), array.dtype());
+  detail::read_values(array, all.data(), dtype_read_as<T>());
   if (!summarised) return all;
   std::vector<std::int64_t> offsets{0};
   const Shape strides = array.shape().dense_strides();
@@ -250,8 +256,18 @@ std::string lone(T value) {
   if constexpr (std::is_floating_point_v<T>) {
     if (!std::isfinite(value)) return fmt::format("{}", value);
     const double size = std::abs(static_cast<double>(value));
-    if (size != 0 && (size < 1e-4 || size >= 1e16)) return fmt::format("{:}", value);
-    std::string text = fmt::format("{}", value);
+    const Digits d = shortest(value);
+    if (size != 0 && (size < 1e-4 || size >= 1e16)) {
+      return fmt::format("{}{}{}{}e{}{:02}", d.negative ? "-" : "", d.digits[0],
+                         d.digits.size() > 1 ? "." : "", d.digits.substr(1),
+                         d.exponent < 0 ? "-" : "+", std::abs(d.exponent));
+    }
+    const std::string text = fmt::format("{}", value);  // positional in this range, or "1e+05"
+    const int zeros = d.exponent + 1 - static_cast<int>(d.digits.size());
+    if (text.find('e') != std::string::npos && d.exponent >= 0 && zeros >= 0) {
+      return fmt::format("{}{}{}.0", d.negative ? "-" : "", d.digits,
+                         std::string(static_cast<std::size_t>(zeros), '0'));
+    }
     return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
   } else {
     return words_of(std::vector<T>{value})[0];
@@ -281,10 +297,8 @@ std::string to_string(const Array& array) {
     case uint64:
       return text_of<std::uint64_t>(array);
     default:
-      break;
+      return text_of<std::int64_t>(array);
   }
-  const Array wide = array.dtype() == int64 ? array : astype(array, int64);
-  return text_of<std::int64_t>(wide);
 }
 
 std::ostream& operator<<(std::ostream& out, const Array& array) { return out << to_string(array); }
