@@ -74,6 +74,7 @@ AffineMap compose(std::int64_t offset, const Shape& strides, std::span<const Aff
 std::optional<AffineMap> in_storage(const AffineMap& map, std::span<const std::int64_t> extents,
                                     const Shape& shape, const Shape& storage) {
   const Shape dense = shape.dense_strides();
+  if (storage == dense) return map;  // row-major memory: the map says where already
   AffineMap result{0, std::vector<std::int64_t>(extents.size(), 0)};
   std::vector<std::int64_t> reach_of(shape.size(),
                                      0);  // highest coordinate used, to see that none wraps
