@@ -43,8 +43,8 @@ float tanh(float x) {
   p = fma(p, z, -0x1.b92112p-5f);
   p = fma(p, z, 0x1.110cf6p-3f);
   p = fma(p, z, -0x1.55554ap-2f);
-  p = fma(p, x * z, x);
   float a = fabs(x);
+  p = fma(p, a * z, a);
   float b = a > 10.0f ? 10.0f : a;
   float m = fma(b, 0x1.715476p1f, 0x1.8000fep23f);
   float r = fma(m - 0x1.8000fep23f, -0x1.62e43p-1f, b + b);
@@ -55,8 +55,7 @@ float tanh(float x) {
   e = fma(e, r, 1.0f);
   e = fma(e, r, 1.0f);
   e = fma(e, as_float(as_int(m) << 23), 1.0f);
-  float large = copysign(1.0f - 2.0f / e, x);
-  return a < 0.55f ? p : large;
+  return copysign(a < 0.55f ? p : 1.0f - 2.0f / e, x);
 }
 // float64: t / (t + 2) with t = e^2a - 1, the quotient corrected by its remainder.
 double tanh(double x) {

@@ -106,17 +106,19 @@ float half_turns(float x, int& q) {
   float y = fma(-2.0f, rint(0.5f * x), x);
   float m = fma(y, 2.0f, 0x1.8p23f);
   q = as_int(m);
-  return fma(m - 0x1.8p23f, -0.5f, y) * 0x1.921fb6p1f;
+  float t = fma(m - 0x1.8p23f, -0.5f, y);
+  return fma(t, 0x1.921fb6p1f, t * -0x1.777a5cp-24f);
 }
 float sinpi(float x) {
   int q;
   float r = half_turns(x, q);
-  return x == 0.0f ? x : sin_quadrant(r, q);
+  float v = sin_quadrant(r, q);
+  return v == 0.0f ? copysign(0.0f, x) : v;
 }
 float cospi(float x) {
   int q;
   float r = half_turns(x, q);
-  return sin_quadrant(r, q + 1);
+  return sin_quadrant(r, q + 1) + 0.0f;  // no -0
 }
 
 ulong multiply_high(ulong a, ulong b) {
@@ -233,12 +235,13 @@ double half_turns(double x, long& q, double& r_low) {
 double sinpi(double x) {
   long q;
   double r_low, r = half_turns(x, q, r_low);
-  return x == 0.0 ? x : sin_quadrant(r, r_low, q);
+  double v = sin_quadrant(r, r_low, q);
+  return v == 0.0 ? copysign(0.0, x) : v;
 }
 double cospi(double x) {
   long q;
   double r_low, r = half_turns(x, q, r_low);
-  return sin_quadrant(r, r_low, q + 1);
+  return sin_quadrant(r, r_low, q + 1) + 0.0;
 }
 // Sine over cosine, both as sums of two doubles; the quotient is corrected by its remainder.
 double tan(double x) {
