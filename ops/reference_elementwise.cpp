@@ -21,21 +21,28 @@ template <class T>
 T smaller(T x, T y) {
   return -larger(-x, -y);
 }
+/// Division rounded towards minus infinity and its remainder, which has the sign of y, as NumPy and
+/// Python do it: from the exact remainder, so that no rounded quotient jumps to the next integer.
 template <class T>
-T floor_remainder(T x, T y) {  // as Python's %: the sign of y
-  T r = std::fmod(x, y);
-  if (r != 0 && (r < 0) != (y < 0)) r += y;
-  return r == 0 ? std::copysign(T{0}, y) : r;
-}
+struct Division {
+  T quotient, remainder;
+};
 template <class T>
-T floor_quotient(T x, T y) {  // as Python's //, so that x == quotient * y + floor_remainder(x, y)
-  if (y == 0) return x / y;
-  const T r = std::fmod(x, y);
-  T q = (x - r) / y;
-  if (r != 0 && (r < 0) != (y < 0)) q -= 1;
-  if (q == 0) return std::copysign(T{0}, x / y);
-  const T whole = std::floor(q);
-  return q - whole > T(0.5) ? whole + 1 : whole;
+Division<T> divide_reals(T x, T y) {
+  T remainder = std::fmod(x, y);
+  if (y == 0) return {x / y, remainder};
+  T quotient = (x - remainder) / y;
+  if (remainder == 0) {
+    remainder = std::copysign(T{0}, y);
+  } else if ((remainder < 0) != (y < 0)) {
+    remainder += y;
+    quotient -= 1;
+    if (remainder == 0) remainder = std::copysign(T{0}, y);  // rounded to a multiple of y
+  }
+  if (quotient == 0) return {std::copysign(T{0}, x / y), remainder};
+  T whole = std::floor(quotient);
+  if (quotient - whole > T(0.5)) whole += 1;
+  return {whole, remainder};
 }
 /// A type in which the C library's functions are accurate beyond T.
 template <class T>
@@ -201,9 +208,9 @@ T real_operation(ElementwiseOp op, T x, T y, T z) {
     case ElementwiseOp::multiply_no_nan:
       return y == 0 ? 0 : x * y;
     case ElementwiseOp::floor_divide:
-      return floor_quotient(x, y);
+      return divide_reals(x, y).quotient;
     case ElementwiseOp::remainder:
-      return floor_remainder(x, y);
+      return divide_reals(x, y).remainder;
     case ElementwiseOp::negative:
       return -x;
     case ElementwiseOp::abs:
