@@ -75,7 +75,7 @@ Submission one_kernel(const ExecutableRef& kernel, const Extent& extent,
   step.name = "test";
   Submission submission;
   submission.steps.push_back(std::move(step));
-  submission.executables.push_back(kernel);
+  submission.owner = kernel;
   return submission;
 }
 
@@ -842,10 +842,11 @@ TEST(LlvmQueue, SynchronizeThrowsWhatNobodyWaitedFor) {
     }
   };
   Submission submission;
-  submission.calls.push_back(std::make_shared<Failing>());
+  const auto failing = std::make_shared<Failing>();
+  submission.owner = failing;
   LaunchStep step;
   step.kind = LaunchStep::Kind::library;
-  step.call = submission.calls.back().get();
+  step.call = failing.get();
   step.pointers = {nullptr, nullptr, nullptr};
   submission.steps.push_back(step);
   cpu().submit(std::move(submission));
