@@ -38,7 +38,7 @@ class FakeDevice final : public DeviceBackend {
     memory::forget(*this);
   }
 
-  std::string name() const override { return "fake:0"; }
+  std::string name() const override { return device_name; }
   std::string description() const override { return "a device for tests"; }
   bool can_run() const override { return true; }
   const DeviceLimits& limits() const override { return limits_; }
@@ -98,6 +98,7 @@ class FakeDevice final : public DeviceBackend {
   std::int64_t capacity = std::int64_t{1} << 36;  ///< bytes that allocate gives at most
   std::atomic<std::int64_t> live_bytes{0}, live_blocks{0}, compiles{0}, loads{0};
   std::atomic<bool> released_while_busy{false};
+  std::string device_name = "fake:0";
   std::string identity = "fake 1";
   std::size_t padding = 0;  ///< bytes that every object is longer
   bool refuse_loads = false;
