@@ -1,6 +1,7 @@
 // The generated matrix product: tiles of rows, lanes along columns.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <utility>
 
 #include "jit/generated_tools.hpp"
 
@@ -54,56 +55,154 @@ std::int64_t rows_of_tile(std::int64_t rows) {
   return 1;
 }
 
-/// `swapped`: b is the launch's first buffer.
-GeneratedKernel tiled(const TensorView& a, const TensorView& b, const TensorView& out,
-                      bool swapped) {
-  const int rank = out.shape.rank();
-  const auto m = static_cast<std::size_t>(rank - 2), n = m + 1;
-  const std::int64_t rows = out.shape[rank - 2], tile = rows_of_tile(rows);
-  GeneratedBuilder g("matmul");
-  StridedBuffer first = g.input(swapped ? b : a, "a"), second = g.input(swapped ? a : b, "b");
-  if (swapped) std::swap(first, second);
-  const StridedBuffer &from_a = first, &from_b = second, to = g.output(out, "out");
-  const Value inner = g.number(a.shape[rank - 1], "inner"),
-              last_row = g.number(rows - 1, "last_row");
-  std::vector<std::int64_t> extents(out.shape.begin(), out.shape.end()),
-      strides(out.strides.begin(), out.strides.end());
-  extents[m] = (rows + tile - 1) / tile;
-  strides[m] *= tile;
-  const std::vector<Value> index = g.spread(extents, strides);
+/// Products with at least so many rows keep a block of b in a private array, for all tiles of an
+/// item to read: at hand whatever b's strides.
+constexpr std::int64_t least_packed_rows = 32, block_bytes = 1024;
 
-  // Rows past the last are the last once more: computed and stored again, the same value.
-  std::vector<Value> row, row_offset, sums;
-  std::vector<Value> at = index;
-  const Value zero = g.ir().constant_i64(0);
-  for (std::int64_t r = 0; r < tile; ++r) {
-    at[m] = tile == 1 ? index[m] : g.minimum(g.plus(g.times(index[m], tile), r), last_row);
-    row.push_back(at[m]);
-    std::vector<Value> start = at;
-    start[n] = zero;
-    row_offset.push_back(g.offset(from_a, start));
-    sums.push_back(g.zero(out.dtype));
+/// How many tiles an item goes through: many, while there are enough items.
+std::int64_t tiles_of_item(const TensorView& out, std::int64_t tiles) {
+  constexpr std::int64_t most_tiles = 32, lanes = 32, enough_items = 32;
+  const int rank = out.shape.rank();
+  const std::int64_t columns = out.shape[rank - 1];
+  const std::int64_t others =
+      out.shape.elements() / (columns * out.shape[rank - 2]) * ((columns + lanes - 1) / lanes);
+  return std::clamp<std::int64_t>(tiles * others / enough_items, 4, most_tiles);
+}
+
+/// Makes one kernel: a[..., m, k] by b[..., k, n], lanes along n (as a rule), tiles of rows.
+class Product {
+ public:
+  /// `swapped`: b is the launch's first buffer.
+  Product(const TensorView& a, const TensorView& b, const TensorView& out, bool swapped)
+      : g_("matmul"),
+        m_(static_cast<std::size_t>(out.shape.rank() - 2)),
+        n_(m_ + 1),
+        dtype_(out.dtype),
+        tile_(rows_of_tile(out.shape[out.shape.rank() - 2])) {
+    const std::int64_t rows = out.shape[out.shape.rank() - 2];
+    packed_ = rows >= least_packed_rows;
+    a_ = g_.input(swapped ? b : a, "a");
+    b_ = g_.input(swapped ? a : b, "b");
+    if (swapped) std::swap(a_, b_);
+    to_ = g_.output(out, "out");
+    inner_ = g_.number(a.shape[a.shape.rank() - 1], "inner");
+    last_row_ = g_.number(rows - 1, "last_row");
+    const std::int64_t tiles = (rows + tile_ - 1) / tile_;
+    const std::int64_t together = packed_ ? tiles_of_item(out, tiles) : 1;
+    tiles_ = g_.number(tiles, "tiles");
+    tiles_of_item_ = g_.number(together, "tiles_of_item");
+    std::vector<std::int64_t> extents(out.shape.begin(), out.shape.end()),
+        strides(out.strides.begin(), out.strides.end());
+    extents[m_] = (tiles + together - 1) / together;
+    strides[m_] *= tile_ * together;
+    index_ = g_.spread(extents, strides);
   }
-  at = index;
-  at[m] = zero;
-  const Value column_offset = g.offset(from_b, at);
-  sums = g.loop(zero, inner, sums, [&](Value k, std::span<const Value> before) {
-    const Value x = g.ir().load(from_b.memory, g.add(g.term(from_b, m, k), column_offset));
-    const Value step = g.term(from_a, n, k);
+
+  GeneratedKernel run() {
+    const Value zero = constant(0);
+    std::vector<Value> at = index_;
+    at[m_] = zero;
+    column_ = g_.offset(b_, at);
+    if (packed_) {
+      blocks();
+    } else {
+      const Tile tile = tile_at(index_[m_]);
+      std::vector<Value> sums(static_cast<std::size_t>(tile_), g_.zero(dtype_));
+      sums = g_.loop(zero, inner_, sums, [&](Value k, std::span<const Value> before) {
+        return add_products(tile, k, load_b(k), before);
+      });
+      store(tile, sums);
+    }
+    return g_.take();
+  }
+
+ private:
+  /// Some rows: where they are in a, and their index.
+  struct Tile {
+    std::vector<Value> row, offset;
+  };
+  Value constant(std::int64_t v) { return g_.ir().constant_i64(v); }
+
+  /// Rows past the last are the last once more: computed and stored again, the same value.
+  Tile tile_at(Value number) {
+    Tile tile;
+    std::vector<Value> at = index_;
+    at[n_] = constant(0);
+    for (std::int64_t r = 0; r < tile_; ++r) {
+      const Value row = g_.plus(g_.times(number, tile_), r);
+      at[m_] = tile_ == 1 ? row : g_.minimum(row, last_row_);
+      tile.row.push_back(at[m_]);
+      tile.offset.push_back(g_.offset(a_, at));
+    }
+    return tile;
+  }
+  Value load_b(Value k) { return g_.ir().load(b_.memory, g_.add(g_.term(b_, m_, k), column_)); }
+
+  std::vector<Value> add_products(const Tile& tile, Value k, Value x,
+                                  std::span<const Value> before) {
+    const Value step = g_.term(a_, n_, k);
     std::vector<Value> after;
     for (std::size_t r = 0; r < before.size(); ++r) {
-      const Value factor = g.ir().load(from_a.memory, g.add(row_offset[r], step));
-      after.push_back(g.multiply_add(factor, x, before[r]));
+      const Value factor = g_.ir().load(a_.memory, g_.add(tile.offset[r], step));
+      after.push_back(g_.multiply_add(factor, x, before[r]));
     }
     return after;
-  });
-  for (std::size_t r = 0; r < sums.size(); ++r) {
-    at = index;
-    at[m] = row[r];
-    g.store(to, at, sums[r]);
   }
-  return g.take();
-}
+  Value to(const Tile& tile, std::size_t r) {
+    std::vector<Value> at = index_;
+    at[m_] = tile.row[r];
+    return g_.offset(to_, at);
+  }
+  void store(const Tile& tile, std::span<const Value> sums) {
+    for (std::size_t r = 0; r < sums.size(); ++r) g_.ir().store(to_.memory, to(tile, r), sums[r]);
+  }
+
+  /// For each block of k: its part of b, then every tile of the item, whose sums wait in memory
+  /// between the blocks.
+  void blocks() {
+    g_.ir().program().memory[static_cast<std::size_t>(to_.memory)].read = true;
+    const auto rows = block_bytes / static_cast<std::int64_t>(size_of(dtype_));
+    const int block = g_.ir().private_array(dtype_, rows, "block");
+    const Value zero = constant(0), size = constant(rows);
+    const Value first_tile = g_.multiply(index_[m_], tiles_of_item_);
+    const Value end_tile = g_.minimum(g_.add(first_tile, tiles_of_item_), tiles_);
+    const Value count = g_.ir().binary(Opcode::divide, g_.plus(inner_, rows - 1), size);
+    g_.loop(zero, count, {}, [&](Value number, std::span<const Value>) {
+      const Value start = g_.multiply(number, size);
+      const Value length = g_.minimum(g_.subtract(inner_, start), size);
+      g_.loop(zero, length, {}, [&](Value k, std::span<const Value>) {
+        g_.ir().store(block, k, load_b(g_.add(start, k)));
+        return std::vector<Value>{};
+      });
+      const Value later = g_.ir().compare(Opcode::greater, number, zero);
+      g_.loop(first_tile, end_tile, {}, [&](Value t, std::span<const Value>) {
+        const Tile tile = tile_at(t);
+        std::vector<Value> sums(static_cast<std::size_t>(tile_), g_.zero(dtype_));
+        sums = g_.when(later, sums, [&](std::span<const Value> none) {
+          std::vector<Value> before;
+          for (std::size_t r = 0; r < none.size(); ++r)
+            before.push_back(g_.ir().load(to_.memory, to(tile, r)));
+          return before;
+        });
+        sums = g_.loop(zero, length, sums, [&](Value k, std::span<const Value> before) {
+          return add_products(tile, g_.add(start, k), g_.ir().load(block, k), before);
+        });
+        store(tile, sums);
+        return std::vector<Value>{};
+      });
+      return std::vector<Value>{};
+    });
+  }
+
+  GeneratedBuilder g_;
+  std::size_t m_, n_;
+  DType dtype_;
+  std::int64_t tile_;
+  bool packed_;
+  StridedBuffer a_, b_, to_;
+  Value inner_, last_row_, tiles_, tiles_of_item_, column_ = no_value;
+  std::vector<Value> index_;
+};
 
 }  // namespace
 
@@ -119,7 +218,7 @@ GeneratedKernel matmul_kernel(const TensorView& a, const TensorView& b, const Te
   const TensorView to = with_batch(out, axes, &BatchAxis::out, by_rows);
   const TensorView left = with_batch(a, axes, &BatchAxis::a, by_rows);
   const TensorView right = with_batch(b, axes, &BatchAxis::b, by_rows);
-  return by_rows ? tiled(right, left, to, true) : tiled(left, right, to, false);
+  return by_rows ? Product(right, left, to, true).run() : Product(left, right, to, false).run();
 }
 
 }  // namespace noyau::jit

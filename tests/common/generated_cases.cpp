@@ -94,6 +94,10 @@ void check_matmuls_of(const Runner& run) {
                   Strided(dtype, {2, 3, 5, 6}), "matmul of broadcast batches " + type);
   check_matmul<T>(run, filled<T>({2, 3, 5, 4}, {3, 0, 1, 2}), filled<T>({2, 3, 4, 6}, {1, 0, 3, 2}),
                   Strided(dtype, {2, 3, 5, 6}, {2, 1, 0, 3}), "matmul of odd batches " + type);
+  check_matmul<T>(run, filled<T>({45, 270}), filled<T>({270, 3}, {1, 0}), Strided(dtype, {45, 3}),
+                  "matmul of several blocks " + type);
+  check_matmul<T>(run, filled<T>({2, 33, 7}, {2, 0, 1}), filled<T>({2, 7, 35}, {0, 2, 1}),
+                  Strided(dtype, {2, 33, 35}, {}, 2), "matmul of packed batches " + type);
   check_matmul<T>(run, filled<T>({6, 1, 4}), filled<T>({6, 4, 1}), Strided(dtype, {6, 1, 1}),
                   "dot products " + type);
 }
