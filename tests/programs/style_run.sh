@@ -38,7 +38,7 @@ expect 0 style -o bar.png --progress bar
 says "[####" "18/18"
 for init in noise gray style "$data/chelsea.png"; do expect 0 style -o init.png --init "$init" --ema 0; done
 
-expect 0 style --benchmark 3 --scales 1
+expect 0 "$BIN/noyau-style" "$data/coffee.png" "$data/chelsea.png" --size 96 --benchmark 3
 says '"ms"' '"device"'
 expect 0 style --check-gradient
 says "they agree"
