@@ -40,7 +40,7 @@ constexpr std::array<std::string_view, 11> assignments = {
 int level_of(const Token& t) {
   if (t.kind != Token::Kind::punctuation) return 0;
   for (const Precedence& p : precedences) {
-    if (p.op == t.text) return p.level;
+    if (t.is(p.op)) return p.level;
   }
   return 0;
 }

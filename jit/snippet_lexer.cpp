@@ -83,7 +83,7 @@ class Lexer {
     if (is_digit(c) || (c == '.' && is_digit(at(begin + 1)))) return number(begin);
     if (c == '\'') return character(begin);
     for (std::string_view p : punctuation) {
-      if (text_.substr(begin, p.size()) == p) {
+      if (p.front() == c && text_.substr(begin, p.size()) == p) {
         return token(Token::Kind::punctuation, begin, begin + p.size());
       }
     }

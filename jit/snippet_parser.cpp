@@ -32,7 +32,7 @@ constexpr std::array<std::string_view, 12> unsupported = {"switch",  "case",  "d
 
 const DType* find_type(std::string_view word) {
   for (const TypeWord& t : type_words) {
-    if (t.word == word) return &t.type;
+    if (t.word.front() == word.front() && t.word == word) return &t.type;
   }
   return nullptr;
 }
