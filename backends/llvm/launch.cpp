@@ -310,7 +310,11 @@ void Queue::wait_until_done(std::uint64_t ticket) {
   if (spin_until([&] { return done(ticket); })) return;
   std::unique_lock lock(failures_mutex_);
   waiting_.fetch_add(1, std::memory_order_seq_cst);
-  done_.wait(lock, [&] { return done(ticket) || ended_.load(std::memory_order_acquire); });
+  // After the count above: either the queue sees that somebody waits, or we see that it is done.
+  done_.wait(lock, [&] {
+    return completed_.load(std::memory_order_seq_cst) >= ticket ||
+           ended_.load(std::memory_order_acquire);
+  });
   waiting_.fetch_sub(1, std::memory_order_seq_cst);
 }
 
