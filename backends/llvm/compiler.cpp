@@ -22,6 +22,7 @@
 #include <llvm/Transforms/Scalar/LoopPassManager.h>
 
 #include <cstring>
+#include <exception>
 #include <mutex>
 
 #include "backends/llvm/emit_ir.hpp"
@@ -94,13 +95,36 @@ std::unique_ptr<llvm::TargetMachine> new_machine(llvm::CodeGenOptLevel level) {
   return machine;
 }
 
+/// A target machine with its passes, made once: building them costs as much as a small kernel.
+class CodeGenerator {
+ public:
+  explicit CodeGenerator(llvm::CodeGenOptLevel level)
+      : machine_(new_machine(level)), out_(object_) {
+    llvm::MCContext* unused = nullptr;
+    if (machine_->addPassesToEmitMC(passes_, unused, out_, /*DisableVerify=*/true)) {
+      throw InternalError("llvm: this target emits no object code");
+    }
+  }
+  llvm::TargetMachine& machine() { return *machine_; }
+  /// The object code, until the next call.
+  std::span<const char> run(llvm::Module& module) {
+    object_.clear();
+    passes_.run(module);
+    return {object_.data(), object_.size()};
+  }
+
+ private:
+  std::unique_ptr<llvm::TargetMachine> machine_;
+  llvm::SmallVector<char, 0> object_;
+  llvm::raw_svector_ostream out_;
+  llvm::legacy::PassManager passes_;
+};
+
 /// What one compile at a time works with.
 class Compiler {
  public:
-  Compiler()
-      : quick_(new_machine(llvm::CodeGenOptLevel::None)),
-        optimised_(new_machine(llvm::CodeGenOptLevel::Default)) {
-    llvm::PassBuilder builder(optimised_.get());
+  Compiler() : quick_(llvm::CodeGenOptLevel::None), optimised_(llvm::CodeGenOptLevel::Default) {
+    llvm::PassBuilder builder(&optimised_.machine());
     builder.registerModuleAnalyses(module_analyses_);
     builder.registerCGSCCAnalyses(call_analyses_);
     builder.registerFunctionAnalyses(function_analyses_);
@@ -113,9 +137,9 @@ class Compiler {
                                                           /*UseMemorySSA=*/true));
   }
 
-  /// Object code, or assembly for people.
-  llvm::SmallVector<char, 0> run(const jit::Program& program, const LaneAnalysis& lanes, Tier tier,
-                                 std::string* text = nullptr) {
+  /// Object code, until the next call; or assembly for people.
+  std::span<const char> run(const jit::Program& program, const LaneAnalysis& lanes, Tier tier,
+                            std::string* text = nullptr) {
     llvm::LLVMContext context;
     std::string words;
     context.setDiagnosticHandlerCallBack(
@@ -128,13 +152,13 @@ class Compiler {
         &words);
     context.setDiscardValueNames(text == nullptr);
     const std::unique_ptr<llvm::Module> module = emit_ir(program, lanes, context);
-    llvm::TargetMachine& machine = tier == Tier::quick ? *quick_ : *optimised_;
+    CodeGenerator& generator = tier == Tier::quick ? quick_ : optimised_;
     module->setTargetTriple(host().triple);
-    module->setDataLayout(machine.createDataLayout());
+    module->setDataLayout(generator.machine().createDataLayout());
     if (tier == Tier::optimised) optimise(*module);
-    llvm::SmallVector<char, 0> object;
-    if (text != nullptr) print_code(*module, machine, *text);
-    else generate(*module, machine, object);
+    std::span<const char> object;
+    if (text != nullptr) print_code(*module, generator.machine(), *text);
+    else object = generator.run(*module);
     if (!words.empty()) {
       throw CompileError(fmt::format("compile: LLVM refused kernel '{}': {}\n{}", program.name,
                                      words, jit::print(program)));
@@ -154,17 +178,6 @@ class Compiler {
     module_analyses_.clear();
   }
 
-  static void generate(llvm::Module& module, llvm::TargetMachine& machine,
-                       llvm::SmallVectorImpl<char>& object) {
-    llvm::raw_svector_ostream out(object);
-    llvm::legacy::PassManager codegen;
-    llvm::MCContext* unused = nullptr;
-    if (machine.addPassesToEmitMC(codegen, unused, out, /*DisableVerify=*/true)) {
-      throw InternalError("llvm: this target emits no object code");
-    }
-    codegen.run(module);
-  }
-
   static void print_code(llvm::Module& module, llvm::TargetMachine& machine, std::string& text) {
     llvm::raw_string_ostream ir(text);
     module.print(ir, nullptr);
@@ -178,7 +191,7 @@ class Compiler {
     ir << llvm::StringRef(assembly.data(), assembly.size());
   }
 
-  std::unique_ptr<llvm::TargetMachine> quick_, optimised_;
+  CodeGenerator quick_, optimised_;
   llvm::LoopAnalysisManager loop_analyses_;
   llvm::FunctionAnalysisManager function_analyses_;
   llvm::CGSCCAnalysisManager call_analyses_;
@@ -209,6 +222,7 @@ class BorrowedCompiler {
     if (compiler_ == nullptr) compiler_ = std::make_unique<Compiler>();
   }
   ~BorrowedCompiler() {
+    if (std::uncaught_exceptions() > uncaught_) return;  // who knows what state it is in
     const std::lock_guard lock(pool().mutex);
     pool().idle.push_back(std::move(compiler_));
   }
@@ -217,6 +231,7 @@ class BorrowedCompiler {
   Compiler& operator*() { return *compiler_; }
 
  private:
+  const int uncaught_ = std::uncaught_exceptions();
   std::unique_ptr<Compiler> compiler_;
 };
 
@@ -294,7 +309,7 @@ std::shared_ptr<const Kernel> compile(const jit::Program& program, std::optional
     const jit::Program flat = jit::inline_calls(program);
     const LaneAnalysis lanes = analyse_lanes(flat);
     BorrowedCompiler compiler;
-    const llvm::SmallVector<char, 0> code =
+    const std::span<const char> code =
         (*compiler).run(flat, lanes, tier ? *tier : choose_tier(lanes));
     const jit::Hash128 identity = jit::hash(program);
     ObjectHeader header{{}, machine_hash(), identity.low, identity.high};

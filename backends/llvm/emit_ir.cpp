@@ -40,7 +40,6 @@ Emitter::Emitter(const jit::Program& program, const LaneAnalysis& lanes, llvm::L
 std::unique_ptr<llvm::Module> Emitter::emit() {
   check_supported();
   declare();
-  for (Value v = 0; v < p_.size(); ++v) any_streamed_ = any_streamed_ || is_streamed_store(v);
   if (p_.domain == Domain::items) emit_items();
   else emit_blocks();
   return std::move(module_);
@@ -353,8 +352,12 @@ void Emitter::emit_items() {
   b_.CreateCondBr(b_.CreateICmpNE(still, b_.getInt64(0)), row_block, leave);
 
   b_.SetInsertPoint(leave);
-  // Whoever reads next must see what bypassed the caches.
-  if (aligned != nullptr) b_.CreateIntrinsic(b_.getVoidTy(), llvm::Intrinsic::x86_sse_sfence, {});
+  finish_function();
+}
+
+/// Whoever reads next must see what bypassed the caches.
+void Emitter::finish_function() {
+  if (any_streamed_) b_.CreateIntrinsic(b_.getVoidTy(), llvm::Intrinsic::x86_sse_sfence, {});
   b_.CreateRetVoid();
 }
 
@@ -377,7 +380,7 @@ void Emitter::emit_blocks() {
   b_.CreateCondBr(b_.CreateICmpULT(next, function_->getArg(end_unit)), loop, leave);
 
   b_.SetInsertPoint(leave);
-  b_.CreateRetVoid();
+  finish_function();
 }
 
 void Emitter::emit_gangs_of_block(llvm::Value* number) {

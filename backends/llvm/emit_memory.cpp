@@ -4,6 +4,8 @@
 #include <llvm/IR/Intrinsics.h>
 #include <llvm/IR/Metadata.h>
 
+#include <algorithm>
+
 #include "backends/llvm/emitter.hpp"
 #include "noyau/error.hpp"
 
@@ -162,14 +164,38 @@ void Emitter::emit_store(Value v) {
   if (mask_ != nullptr) {
     b_.CreateMaskedStore(x, pointer, align, mask_);
   } else if (streaming_ && is_streamed_store(v)) {
-    const std::uint64_t bytes = size_of(i.type) * gang_lanes;
-    llvm::StoreInst* store =
-        b_.CreateAlignedStore(x, pointer, llvm::Align(std::min<std::uint64_t>(bytes, 64)));
-    store->setMetadata(llvm::LLVMContext::MD_nontemporal,
-                       llvm::MDNode::get(context_, llvm::ConstantAsMetadata::get(b_.getInt32(1))));
+    stream(x, pointer, i.type);
+  } else if (object(i).streamed && p_.domain == jit::Domain::blocks) {
+    stream_if_aligned(x, pointer, i.type);
   } else {
     b_.CreateAlignedStore(x, pointer, align);
   }
+}
+
+/// A whole vector past the caches.
+void Emitter::stream(llvm::Value* x, llvm::Value* pointer, DType type) {
+  const std::uint64_t bytes = std::min<std::uint64_t>(size_of(type) * gang_lanes, 64);
+  llvm::StoreInst* store = b_.CreateAlignedStore(x, pointer, llvm::Align(bytes));
+  store->setMetadata(llvm::LLVMContext::MD_nontemporal,
+                     llvm::MDNode::get(context_, llvm::ConstantAsMetadata::get(b_.getInt32(1))));
+  any_streamed_ = true;
+}
+
+/// Rows of a block begin anywhere; the branch goes the same way for a whole row.
+void Emitter::stream_if_aligned(llvm::Value* x, llvm::Value* pointer, DType type) {
+  llvm::BasicBlock* past = new_block("stream");
+  llvm::BasicBlock* plain = new_block("store");
+  llvm::BasicBlock* after = new_block("store.end");
+  llvm::Value* address = b_.CreatePtrToInt(pointer, b_.getInt64Ty());
+  llvm::Value* low = b_.CreateAnd(address, b_.getInt64(63));
+  b_.CreateCondBr(b_.CreateICmpEQ(low, b_.getInt64(0)), past, plain);
+  b_.SetInsertPoint(past);
+  stream(x, pointer, type);
+  b_.CreateBr(after);
+  b_.SetInsertPoint(plain);
+  b_.CreateAlignedStore(x, pointer, alignment_of(type));
+  b_.CreateBr(after);
+  b_.SetInsertPoint(after);
 }
 
 void Emitter::scatter(const Instruction& i, llvm::Value* x) {

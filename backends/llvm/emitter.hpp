@@ -48,6 +48,7 @@ class Emitter {
   void declare();
   void emit_items();
   void emit_blocks();
+  void finish_function();
   void emit_gangs_of_block(llvm::Value* block_number);
   void emit_level(Level level);
   void emit_body(llvm::Value* mask);
@@ -81,6 +82,8 @@ class Emitter {
   void emit_load(jit::Value v);
   llvm::Value* gather(const jit::Instruction& i);
   void emit_store(jit::Value v);
+  void stream(llvm::Value* x, llvm::Value* pointer, DType type);
+  void stream_if_aligned(llvm::Value* x, llvm::Value* pointer, DType type);
   void scatter(const jit::Instruction& i, llvm::Value* value);
   void emit_atomic(jit::Value v);
   llvm::Value* atomic_access(const jit::Instruction& i, llvm::Value* pointer, Operands values);
@@ -154,7 +157,7 @@ class Emitter {
   llvm::Value* lane_limit_ = nullptr;  ///< blocks: how many lanes are threads
   llvm::Value* mask_ = nullptr;        ///< which lanes are active; nullptr: all
   bool streaming_ = false;             ///< in the unmasked body with aligned stores
-  bool any_streamed_ = false;
+  bool any_streamed_ = false;          ///< a fence must follow
 };
 
 }  // namespace noyau::llvm_backend

@@ -197,7 +197,12 @@ void StepRunner::run(const LaunchStep& step) {
       const std::size_t inputs = step.pointers.size() - 2;
       std::vector<const void*> in(step.pointers.begin(),
                                   step.pointers.begin() + static_cast<std::ptrdiff_t>(inputs));
-      step.call->run(in, step.pointers[inputs], step.pointers[inputs + 1]);
+      if (step.versions.empty()) {
+        step.call->run(in, step.pointers[inputs], step.pointers[inputs + 1]);
+      } else {
+        step.call->run_versioned(in, step.versions, step.pointers[inputs],
+                                 step.pointers[inputs + 1]);
+      }
       return;
     }
     default: {

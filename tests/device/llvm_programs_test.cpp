@@ -552,6 +552,44 @@ store y[%i], %sum
   }
 }
 
+/// A block of 32 lanes a row: whole strips, streamed where the row is aligned, then a masked one.
+TEST(LlvmPrograms, StreamedRowsOfBlocks) {
+  Program program = parse_program(R"(blocks 32
+parameter n: int64
+buffer x: float32 read
+buffer y: float32 written
+%t = thread 0
+%row = block 0
+%n = parameter n
+%start = multiply %row, %n
+%end = add %start, %n
+%step: int64 = constant 32
+loop %start
+  %p = loop_param
+  %after = add %p, %step
+  %whole = less_equal %after, %end
+while %whole
+  %i = add %p, %t
+  %v = load x[%i]
+  %w = add %v, %v
+  store y[%i], %w
+  yield %after
+%last = add %p, %t
+%inside = less %last, %end
+if %inside
+  %u = load x[%last]
+  %u2 = add %u, %u
+  store y[%last], %u2
+  yield
+)");
+  program.memory[1].streamed = true;
+  for (const std::int64_t n : {1, 31, 32, 64, 70, 96, 100}) {
+    const std::vector<float> x = random_floats(static_cast<std::size_t>(5 * n), 7);
+    expect_interpreted_bits(program, {5, 1, 1}, {static_cast<std::uint64_t>(n)},
+                            {HostBuffer::of(x), HostBuffer::of(std::vector<float>(x.size()))});
+  }
+}
+
 TEST(LlvmPrograms, ShufflesAndVotesOfAGang) {
   for (const std::string mode : {"index", "exclusive_or", "down", "up"}) {
     for (const int threads : {1, 5, 31, 32, 34, 64, 96}) {
