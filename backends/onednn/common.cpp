@@ -6,8 +6,8 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <array>
-#include <numeric>
+#include <new>
+#include <vector>
 
 #include "noyau/error.hpp"
 
@@ -131,17 +131,15 @@ std::string library_version() {
 
 bool is_ordinary(const TensorView& view) {
   if (view.strides.rank() != view.shape.rank()) return false;
-  std::array<int, max_rank> axes{};
-  int count = 0;
+  std::vector<int> axes;
   for (int axis = 0; axis < view.shape.rank(); ++axis) {
     if (view.shape[axis] < 1) return false;
-    if (view.shape[axis] > 1) axes[static_cast<std::size_t>(count++)] = axis;
+    if (view.shape[axis] > 1) axes.push_back(axis);
   }
-  std::sort(axes.begin(), axes.begin() + count,
+  std::sort(axes.begin(), axes.end(),
             [&](int a, int b) { return view.strides[a] < view.strides[b]; });
   std::int64_t least = 1;
-  for (int i = 0; i < count; ++i) {
-    const int axis = axes[static_cast<std::size_t>(i)];
+  for (const int axis : axes) {
     if (view.strides[axis] < least) return false;
     if (__builtin_mul_overflow(view.strides[axis], view.shape[axis], &least)) return false;
   }
