@@ -29,12 +29,19 @@ WIDE void triad_512(const float* a, const float* b, float* o, std::size_t n) {
 WIDE void copy_512(const float* a, float* o, std::size_t n) {
   for (std::size_t i = 0; i < n; i += 16) _mm512_stream_ps(o + i, _mm512_load_ps(a + i));
 }
+WIDE float sum_512(__m512 v) {
+  alignas(64) float lanes[16];
+  _mm512_store_ps(lanes, v);
+  float total = 0;
+  for (float lane : lanes) total += lane;
+  return total;
+}
 WIDE float read_512(const float* a, std::size_t n) {
   __m512 t[8] = {};
   for (std::size_t i = 0; i < n; i += 128)
     for (std::size_t k = 0; k < 8; ++k) t[k] = _mm512_add_ps(t[k], _mm512_load_ps(a + i + 16 * k));
   for (std::size_t k = 1; k < 8; ++k) t[0] = _mm512_add_ps(t[0], t[k]);
-  return _mm512_reduce_add_ps(t[0]);
+  return sum_512(t[0]);
 }
 WIDE float fma_512(std::size_t n) {
   const __m512 s = _mm512_set1_ps(0.999f);
@@ -43,7 +50,7 @@ WIDE float fma_512(std::size_t n) {
   for (std::size_t i = 0; i < n; i += 256)  // 16 vectors of 16 lanes
     for (auto& v : t) v = _mm512_fmadd_ps(v, s, s);
   for (int k = 1; k < 16; ++k) t[0] = _mm512_add_ps(t[0], t[k]);
-  return _mm512_reduce_add_ps(t[0]);
+  return sum_512(t[0]);
 }
 
 #define NARROW __attribute__((target("avx2,fma")))

@@ -3,6 +3,7 @@
 #include "bench/style_case.hpp"
 
 #include <chrono>
+#include <cmath>
 
 #include "core/device.hpp"
 #include "jit/program.hpp"
