@@ -142,17 +142,13 @@ class Planner {
             node(m).kind != NodeKind::concatenate)
           for (const Edge& e : trace_.edges_of(m)) {
             char& v = visit_[static_cast<std::size_t>(e.producer)];
-            if (v == 1 && same_place(e, m)) v = 2;
+            if (v == 1) v = 2;
           }
       }
       visit_[static_cast<std::size_t>(m)] = 0;
     }
     std::reverse(result.begin(), result.end());
     return result;
-  }
-  /// Whether the edge reads a member of the same kernel where that member is computed.
-  bool same_place(const Edge& e, std::int32_t) const {
-    return e.dense || !at(e.producer).inlinable;
   }
 
   // -- steps
