@@ -227,6 +227,18 @@ BOTH(
     })
 
 BOTH(
+    after_break, int after_break(int n) {
+      int i = 0, j = 0;
+      for (i = 0; i < 10; ++i) {  // no step is taken after a break
+        if (i == n) break;
+        for (j = i;; j += 3) {
+          if (j > n + i) break;
+        }
+      }
+      return i * 100 + j;
+    })
+
+BOTH(
     shadows, int shadows(int n) {
       int x = n;
       {
@@ -259,6 +271,7 @@ TEST(Snippet, control_flow_does_what_the_compiler_does) {
                           {"partial", partial_text, partial},
                           {"conditions", conditions_text, conditions},
                           {"deep_return", deep_return_text, deep_return},
+                          {"after_break", after_break_text, after_break},
                           {"shadows", shadows_text, shadows}};
   for (const Compiled& c : all) {
     FunctionLibrary library;
