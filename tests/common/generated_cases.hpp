@@ -115,10 +115,10 @@ inline void check(const Runner& run, const jit::GeneratedKernel& kernel,
   }
 }
 
-/// All cases; each fails with its name.
-void check_matmuls(const Runner& run);
-void check_convolutions(const Runner& run);
-void check_max_pools(const Runner& run);
-void check_avg_pools(const Runner& run);
+/// All cases; each fails with its name. `thorough`: of every dtype.
+void check_matmuls(const Runner& run, bool thorough);
+void check_convolutions(const Runner& run, bool thorough);
+void check_max_pools(const Runner& run, bool thorough);
+void check_avg_pools(const Runner& run, bool thorough);
 
 }  // namespace noyau::test

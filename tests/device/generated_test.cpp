@@ -40,10 +40,10 @@ class Generated : public DeviceTest {
   }
 };
 
-TEST_P(Generated, Matmul) { check_matmuls(runner()); }
-TEST_P(Generated, Convolution) { check_convolutions(runner()); }
-TEST_P(Generated, MaxPool) { check_max_pools(runner()); }
-TEST_P(Generated, AvgPool) { check_avg_pools(runner()); }
+TEST_P(Generated, Matmul) { check_matmuls(runner(), true); }
+TEST_P(Generated, Convolution) { check_convolutions(runner(), true); }
+TEST_P(Generated, MaxPool) { check_max_pools(runner(), true); }
+TEST_P(Generated, AvgPool) { check_avg_pools(runner(), true); }
 
 NOYAU_FOR_EACH_DEVICE(Generated);
 

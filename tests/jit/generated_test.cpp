@@ -22,10 +22,10 @@ void interpret(const jit::GeneratedKernel& kernel, std::vector<std::vector<std::
   jit::interpret(kernel.program, kernel.extent, arguments, kernel.parameters);
 }
 
-TEST(Generated, Matmul) { check_matmuls(interpret); }
-TEST(Generated, Convolution) { check_convolutions(interpret); }
-TEST(Generated, MaxPool) { check_max_pools(interpret); }
-TEST(Generated, AvgPool) { check_avg_pools(interpret); }
+TEST(Generated, Matmul) { check_matmuls(interpret, false); }
+TEST(Generated, Convolution) { check_convolutions(interpret, false); }
+TEST(Generated, MaxPool) { check_max_pools(interpret, false); }
+TEST(Generated, AvgPool) { check_avg_pools(interpret, false); }
 
 /// The program of a max pool with its gradient's, for planes of h x w cells.
 std::pair<jit::Hash128, jit::Hash128> pool_programs(std::int64_t h, std::int64_t w) {

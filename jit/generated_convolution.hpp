@@ -1,0 +1,62 @@
+// What the generated convolutions share: how results and sources lie to each other.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+
+#include "jit/generated_tools.hpp"
+
+namespace noyau::jit {
+
+/// Kernels of at most so many columns are straight code along them.
+inline constexpr std::int64_t most_unrolled_columns = 8;
+
+/// A place in the source, and whether there is one (no_value: always).
+struct Place {
+  Value at = no_value, found = no_value;
+};
+
+/// A convolution, or its gradient by the input: result[n, r, ph, pw] = the sum over (s, kh, kw) of
+/// source[n, s, sh, sw] times a weight, in that order. For the convolution s are input channels
+/// and sh = ph * stride + kh * dilation - low; for the gradient s are output channels and ph and
+/// sh change places.
+class Sliding {
+ public:
+  Sliding(const char* name, bool gradient, const TensorView& source, const TensorView& weights,
+          const TensorView& result, const WindowAttributes& window);
+
+  /// The place of the source that cell k of the kernel meets at position p of the result. Where
+  /// none is found, the place may be anywhere.
+  Place place(int d, Value p, Value k);
+  /// Whether the stride lets cell k meet position p at all; no_value: always.
+  Value meets(int d, Value p, Value k);
+  Value weight_offset(Value result_channel, Value channel_in_group, Value s, Value first_source,
+                      Value kh, Value kw);
+  /// sums = body(k, sums) for k in [0, count), unrolled when `unrolled`.
+  std::vector<Value> cells(std::int64_t count, bool unrolled, std::vector<Value> sums,
+                           const GeneratedBuilder::Body& body);
+
+  GeneratedBuilder g;
+  const WindowAttributes& window;
+  bool gradient;
+  TensorView result_view;
+  StridedBuffer source, weights, result;
+  std::int64_t kernel[2];                         ///< extents of the weights
+  std::int64_t result_channels, source_channels;  ///< of one group
+  Value source_extent[2], kernel_value[2], last_result[2];
+  bool whole[2];  ///< every cell meets the source at every position
+};
+
+/// Lanes along positions (or anything), tiles of result channels.
+GeneratedKernel convolution_by_positions(Sliding& c);
+/// Lanes along result channels, tiles of positions, weights packed. One group.
+GeneratedKernel convolution_by_channels(Sliding& c);
+/// The gradient by the weights: lanes along output channels, tiles of cells.
+GeneratedKernel convolution_weight_gradient(const TensorView& x, const TensorView& dy,
+                                            const TensorView& dweights,
+                                            const WindowAttributes& window);
+
+/// The extent of a tile along an axis: 8, or less where the axis is short.
+std::int64_t tile_of(std::int64_t extent);
+
+}  // namespace noyau::jit
