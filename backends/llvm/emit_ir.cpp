@@ -313,7 +313,7 @@ void Emitter::emit_items() {
   llvm::Value* aligned = stores_are_aligned();
   if (aligned != nullptr) fast_stop = b_.CreateSelect(aligned, fast_stop, gang);
   const bool doubled =
-      !lanes_.has_regions && (aligned != nullptr || p_.size() <= most_doubled_instructions);
+      !lanes_.has_loops && (aligned != nullptr || p_.size() <= most_doubled_instructions);
   llvm::BasicBlock* row_ready = b_.GetInsertBlock();
   b_.CreateBr(doubled ? fast : masked);
 
