@@ -14,6 +14,7 @@
 #include "jit/program.hpp"
 #include "noyau/device.hpp"
 #include "noyau/error.hpp"
+#include "ops/math.hpp"
 #include "tests/jit/programs.hpp"
 
 namespace noyau::jit::testing {
@@ -472,6 +473,46 @@ TEST(LlvmPrograms, FmaAndSelect) {
 
 /// z[out(i)] = x[in(i)] + x[in(i)] over i < n, in place when asked, with affine offsets of every
 /// kind and with loaded ones.
+/// Gangs with no huge argument, with some, and with nothing else: sin, cos and tan branch.
+std::vector<Scalar> math_arguments(DType type, unsigned seed) {
+  std::vector<Scalar> values = specials(type);
+  std::uint64_t state = seed;
+  for (int k = 0; k < 1000; ++k) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    const double part = static_cast<double>(state >> 11) * 0x1p-53 - 0.5;
+    const bool huge = k > 700 || (k > 400 && k % 7 == 0);
+    const double x = huge ? std::ldexp(part, 20 + k % 100) : 20 * part;
+    values.push_back(Scalar::of(x).as(type));
+  }
+  return values;
+}
+
+TEST(LlvmPrograms, MathematicalFunctions) {
+  const FunctionLibrary& library = ops::math_library();
+  for (const ops::MathAccuracy& row : ops::math_accuracy()) {
+    for (const DType type : {float32, float64}) {
+      const bool two = row.function == "pow" || row.function == "atan2";
+      const std::vector<DType> types(two ? 2 : 1, type);
+      KernelBuilder k{std::string(row.function)};
+      std::vector<HostBuffer> buffers;
+      std::vector<Value> inputs;
+      const Value i = k.item(0);
+      for (unsigned n = 0; n < types.size(); ++n) {
+        buffers.push_back(buffer_of(type, math_arguments(type, n + 1)));
+        inputs.push_back(k.load(k.buffer(type, true, false), i));
+      }
+      const auto n = static_cast<std::int64_t>(math_arguments(type, 1).size());
+      buffers.push_back(zeros(type, static_cast<std::size_t>(n)));
+      const int out = k.buffer(type, false, true);
+      k.program().memory[static_cast<std::size_t>(out)].streamed = true;
+      const Value function = library.find(row.function, types)->function;
+      k.store(out, i, k.inline_function(library.program, function, inputs)[0]);
+      expect_interpreted_bits(k.finish(), {n, 1, 1}, {}, buffers);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
 TEST_P(Types, AddressesOfEveryKind) {
   const DType type = GetParam();
   const std::vector<Scalar> values = specials(type);
