@@ -39,8 +39,8 @@ int LaunchLog::compiled() const {
 }
 
 void record_launch(const LaunchRecord& record) {
-  if (logging::level() >= 2)
-    logging::write(2, fmt::format("launch {} ({} bytes)", record.name, record.bytes));
+  if (logging::level() >= 3)
+    logging::write(3, fmt::format("launch {} ({} bytes)", record.name, record.bytes));
   if (innermost) innermost->records_.push_back(record);
 }
 

@@ -308,8 +308,7 @@ class Planner {
     step.pointers = std::move(pointers);
     for (std::size_t k = 0; k < in.size(); ++k)
       step.versioned.push_back(trace_.edges_of(t)[k].producer);
-    if (step.call && step.call->workspace_bytes() > 0)
-      step.pointers.push_back({scratch(step.call->workspace_bytes()), 0});
+    step.pointers.push_back({scratch(step.call ? step.call->workspace_bytes() : 0), 0});
     for (const PlanPointer& p : step.pointers)
       step.bytes += plan_.buffers[static_cast<std::size_t>(p.buffer)].bytes;
     if (options_.describe) plan_.text += fmt::format("library {}\n", step.name);

@@ -182,6 +182,16 @@ void StepRunner::run_kernel(const LaunchStep& step) {
 }
 
 void StepRunner::run(const LaunchStep& step) {
+  if (logging::level() < 2) return run_step(step);
+  const auto start = std::chrono::steady_clock::now();
+  run_step(step);
+  const double ms =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  logging::write(2, fmt::format("ran {} in {:.4f} ms, {} bytes, {:.1f} GB/s", step.name, ms,
+                                step.bytes, static_cast<double>(step.bytes) / ms * 1e-6));
+}
+
+void StepRunner::run_step(const LaunchStep& step) {
   if (fault::should_fail("launch")) {
     throw LaunchError(fmt::format("launch of '{}': a fault that a test asked for", step.name));
   }

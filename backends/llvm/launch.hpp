@@ -30,6 +30,7 @@ class StepRunner {
   void run(const LaunchStep& step);
 
  private:
+  void run_step(const LaunchStep& step);
   void run_kernel(const LaunchStep& step);
   void* const* memory_table(const Kernel& kernel, const LaunchStep& step, int workers);
   void reserve(std::size_t bytes);
