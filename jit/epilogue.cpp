@@ -12,8 +12,10 @@ bool is_op(const TraceNode& t, ops::ElementwiseOp op) {
 
 /// One value for each channel of an image, the same everywhere else.
 bool is_channel_bias(const Edge& e) {
-  return e.shape->rank() == 4 && e.offset == 0 && e.strides[0] == 0 && e.strides[2] == 0 &&
-         e.strides[3] == 0 && (e.strides[1] == 1 || (*e.shape)[1] == 1);
+  if (e.shape->rank() != 4 || e.offset != 0) return false;
+  for (int axis : {0, 2, 3})
+    if ((*e.shape)[axis] != 1 && e.strides[axis] != 0) return false;
+  return (*e.shape)[1] == 1 || e.strides[1] == 1;
 }
 
 /// The conv + bias that only this relu reads.
@@ -39,6 +41,16 @@ Match match(const Trace& trace, const TraceNode& relu) {
   return m;
 }
 
+/// Whether a routine does the product with its epilogue, in row-major memory or with channels last.
+bool taken(const Trace& trace, std::int32_t i, const DeviceBackend& device) {
+  auto call = library_call(trace, plain_layouts(trace), i);
+  if (!call) return false;
+  if (routine_for(device, *call)) return true;
+  for (TensorView* image : {&call->inputs[0], &call->output})
+    image->strides = channels_last(image->shape);
+  return routine_for(device, *call) != nullptr;
+}
+
 }  // namespace
 
 void absorb_epilogues(Trace& trace, const DeviceBackend& device) {
@@ -57,8 +69,7 @@ void absorb_epilogues(Trace& trace, const DeviceBackend& device) {
     relu.first_edge = static_cast<std::int32_t>(trace.edges.size());
     relu.edge_count = 3;
     trace.edges.insert(trace.edges.end(), {x, weights, m.bias});
-    const auto call = library_call(trace, plain_layouts(trace), static_cast<std::int32_t>(i));
-    if (!call || routine_for(device, *call) == nullptr) {
+    if (!taken(trace, static_cast<std::int32_t>(i), device)) {
       trace.nodes[i] = before;
       continue;
     }

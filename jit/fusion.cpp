@@ -23,6 +23,7 @@ std::int64_t Group::parallel_size() const {
 bool is_step(NodeKind kind) {
   switch (kind) {
     case NodeKind::set:
+    case NodeKind::concatenate:
     case NodeKind::matmul:
     case NodeKind::convolution:
     case NodeKind::convolution_input_gradient:
@@ -290,8 +291,7 @@ class Fuser {
         p.level = std::max(p.level, memory_level(e.producer));
       return;
     }
-    const bool indexed =
-        t.kind == NodeKind::roll || t.kind == NodeKind::pad || t.kind == NodeKind::concatenate;
+    const bool indexed = t.kind == NodeKind::roll || t.kind == NodeKind::pad;
     if (indexed) {
       for (const Edge& e : trace_.edges_of(t))
         p.level = std::max(p.level, memory_level(e.producer));

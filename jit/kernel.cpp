@@ -93,9 +93,9 @@ void order_and_collapse(Kernel& kernel) {
 }
 
 std::string print(const Kernel& kernel) {
-  static constexpr std::string_view kinds[] = {"load",   "roll_load", "pad_load",   "inside",
-                                               "scalar", "iota",      "random",     "",
-                                               "cast",   "reduce",    "arg_reduce", "store"};
+  static constexpr std::string_view kinds[] = {"load",   "roll_load",  "pad_load", "scalar",
+                                               "iota",   "random",     "",         "cast",
+                                               "reduce", "arg_reduce", "store"};
   std::string text = fmt::format("kernel {}\n  axes", kernel.name);
   for (const KernelAxis& axis : kernel.axes)
     text += fmt::format(" {}{}", axis.extent, axis.row ? " (row)" : "");

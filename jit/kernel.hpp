@@ -41,7 +41,6 @@ struct KernelOp {
                 ///< extents[k]; strides
     pad_load,   ///< buffer where maps[k] - low[k] is clamped or reflected on the axes that `padded`
                ///< marks; outside, the scalar `slot` when there is one; strides
-    inside,       ///< bool: whether maps[0] < extents[0]
     scalar,       ///< slot
     iota,         ///< slots start, step (, last) at coordinate maps[0]
     random,       ///< slots seed, call, low, high at element maps[0]

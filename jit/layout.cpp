@@ -9,9 +9,10 @@
 namespace noyau::jit {
 namespace {
 
-std::size_t at(std::int32_t i) { return static_cast<std::size_t>(i); }
+/// Pictures of fewer channels would leave most lanes idle in the kernels around the convolution.
+constexpr std::int64_t least_channels = 8;
 
-Shape channels_last(const Shape& s) { return Shape{s[3] * s[2] * s[1], 1, s[3] * s[1], s[1]}; }
+std::size_t at(std::int32_t i) { return static_cast<std::size_t>(i); }
 
 bool is_convolution(NodeKind kind) {
   return kind == NodeKind::convolution || kind == NodeKind::convolution_input_gradient;
@@ -36,11 +37,14 @@ class Voting {
 
   Layouts run() {
     last_.assign(trace_.nodes.size(), 0);
+    shown_ = shown_whole(trace_);
     bool any = false;
     for (std::int32_t i = 0; i < count(); ++i) any |= last_[at(i)] = wants(i);
     if (!any) return std::move(layouts_);
     spread();
     withdraw();
+    for (std::int32_t i = 0; i < count(); ++i)
+      if (shown_[at(i)]) last_[at(i)] = 0;
     for (std::int32_t i = 0; i < count(); ++i)
       if (last_[at(i)]) layouts_[at(i)] = channels_last(node(i).shape());
     transpose_products();
@@ -110,17 +114,28 @@ class Voting {
         (fits ? good : bad)[at(e.producer)] = 1;
       }
     for (std::int32_t i = 0; i < count(); ++i)
-      if (good[at(i)] && !bad[at(i)]) layouts_[at(i)] = Shape{1, node(i).shape()[0]};
+      if (good[at(i)] && !bad[at(i)] && !shown_[at(i)])
+        layouts_[at(i)] = Shape{1, node(i).shape()[0]};
   }
   bool feeds_channels_last(std::int32_t i) const { return last_[at(i)] != 0; }
 
   const Trace& trace_;
   const DeviceBackend& device_;
   Layouts layouts_;
-  std::vector<char> last_;  ///< channels-last
+  std::vector<char> last_;   ///< channels-last
+  std::vector<char> shown_;  ///< shares its memory with an array
 };
 
 }  // namespace
+
+Shape channels_last(const Shape& s) { return Shape{s[3] * s[2] * s[1], 1, s[3] * s[1], s[1]}; }
+
+std::vector<char> shown_whole(const Trace& trace) {
+  std::vector<char> shown(trace.nodes.size(), 0);
+  for (const TraceNode& t : trace.nodes)
+    if (is_whole_alias(trace, t)) shown[at(trace.edges_of(t)[0].producer)] = 1;
+  return shown;
+}
 
 Layouts plain_layouts(const Trace& trace) {
   Layouts layouts;

@@ -14,10 +14,15 @@ namespace noyau::jit {
 /// For each node of a trace, the strides of its memory over its shape.
 using Layouts = std::vector<Shape>;
 
+/// The strides of an image [n, c, h, w] whose channels lie side by side.
+Shape channels_last(const Shape& shape);
 /// Everything row-major.
 Layouts plain_layouts(const Trace& trace);
 /// Temporaries between convolutions that want it are channels-last, with what lies between them.
 Layouts choose_layouts(const Trace& trace, const DeviceBackend& device);
+
+/// For each node, whether a stored view shares its memory, which is then row-major.
+std::vector<char> shown_whole(const Trace& trace);
 
 /// Operand k of node i as memory: its strides, and where it starts in elements. nullopt when it is
 /// not strided there.

@@ -184,9 +184,6 @@ void OpLowering::emit(std::size_t k) {
     case Kind::pad_load:
       v = load_padded(op);
       break;
-    case Kind::inside:
-      v = b_.compare(Opcode::less, coordinate(op.maps[0]), number_of(op.extents[0], "end"));
-      break;
     case Kind::elementwise: {
       std::vector<Value> arguments;
       for (std::int32_t a : op.args)

@@ -186,8 +186,6 @@ class Maker {
         return rolled(i, map);
       case NodeKind::pad:
         return padded(i, map);
-      case NodeKind::concatenate:
-        return concatenated(i, map);
       default:
         throw InternalError(fmt::format("{} is not computed in a kernel", name(t.kind)));
     }
@@ -242,7 +240,7 @@ class Maker {
     return push(std::move(op));
   }
 
-  /// A load whose coordinates are changed on the way: by roll, pad and concatenate.
+  /// A load whose coordinates are changed on the way: by roll and pad.
   KernelOp indexed_load(const Edge& e, const Shape& shape) {
     const TraceNode& input = node(e.producer);
     context_.load(e.producer);
@@ -287,49 +285,6 @@ class Maker {
     for (std::size_t k = 0; k < a.low.size(); ++k)
       op.padded.push_back(a.low[k] != 0 || a.high[k] != 0);
     return push(std::move(op));
-  }
-
-  std::int32_t concatenated(std::int32_t i, const AffineMap& map) {
-    const TraceNode& t = node(i);
-    const auto axis =
-        static_cast<std::size_t>(std::get<AxesAttributes>(t.node->attributes).axes[0]);
-    const auto where = coordinates(map, t.shape());
-    const auto edges = trace_.edges_of(t);
-    std::vector<std::int64_t> starts{0};
-    for (const NodeRef& input : t.node->inputs)
-      starts.push_back(starts.back() + input.node()->shape[static_cast<int>(axis)]);
-    std::int32_t result = -1;
-    for (std::size_t k = edges.size(); k-- > 0;) {
-      const Shape& part = t.node->inputs[k].node()->shape;
-      if (part[static_cast<int>(axis)] == 0) continue;
-      KernelOp op = indexed_load(edges[k], part);
-      op.kind = Kind::pad_load;
-      op.pad_mode = PadMode::edge;
-      op.maps = where;
-      op.low.assign(part.size(), 0);
-      op.low[axis] = starts[k];
-      op.padded.assign(part.size(), false);
-      op.padded[axis] = true;
-      const std::int32_t mine = push(std::move(op));
-      if (result < 0) {
-        result = mine;
-        continue;
-      }
-      KernelOp test;
-      test.kind = Kind::inside;
-      test.dtype = DType::boolean;
-      test.maps.push_back(where[axis]);
-      test.extents.push_back(starts[k + 1]);
-      KernelOp choice;
-      choice.kind = Kind::elementwise;
-      choice.code = static_cast<std::uint8_t>(ops::ElementwiseOp::where);
-      choice.dtype = choice.compute = t.dtype;
-      choice.args[0] = push(std::move(test));
-      choice.args[1] = mine;
-      choice.args[2] = result;
-      result = push(choice);
-    }
-    return result;
   }
 
   // -- at the end
@@ -415,7 +370,7 @@ class Maker {
           word = "roll";
           break;
         case Kind::pad_load:
-          word = op.pad_mode == PadMode::edge && op.slot < 0 ? "concatenate" : "pad";
+          word = "pad";
           break;
         case Kind::reduce:
           word = reductions[op.code];

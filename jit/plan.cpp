@@ -41,6 +41,7 @@ class Planner {
 
   Plan run() {
     mark_memory();
+    if (options_.library && options_.layouts) place_parts();
     make_units();
     // From the last level to the first, so that everybody knows what must be stored before being
     // made.
@@ -77,6 +78,31 @@ class Planner {
   }
   void mark(std::int32_t i) { in_memory_[static_cast<std::size_t>(i)] = 1; }
   bool is_in_memory(std::int32_t i) const { return in_memory_[static_cast<std::size_t>(i)] != 0; }
+
+  /// What is only joined with others writes straight into its part of the whole. From the last
+  /// concatenation to the first, so that a part may be a whole itself.
+  void place_parts() {
+    const std::vector<char> shown = shown_whole(trace_);
+    for (std::int32_t i = static_cast<std::int32_t>(trace_.nodes.size()); i-- > 0;) {
+      if (node(i).kind != NodeKind::concatenate || !is_in_memory(i)) continue;
+      const Shape strides = layouts_[static_cast<std::size_t>(i)];
+      std::int64_t start = 0;
+      for (const Edge& e : trace_.edges_of(i)) {
+        const TraceNode& part = node(e.producer);
+        if (e.dense && *e.shape == part.shape() && !part.stored &&
+            shown[static_cast<std::size_t>(e.producer)] == 0 && part.kind != NodeKind::data &&
+            part.kind != NodeKind::constant && part.node->output_count == 1 &&
+            !parts_.count(e.producer) && part.shape().elements() > 0) {
+          parts_[e.producer] = {i, start * strides[concatenated_axis(i)]};
+          layouts_[static_cast<std::size_t>(e.producer)] = strides;
+        }
+        start += (*e.shape)[concatenated_axis(i)];
+      }
+    }
+  }
+  int concatenated_axis(std::int32_t i) const {
+    return std::get<AxesAttributes>(node(i).node->attributes).axes[0];
+  }
 
   // -- units
   // -----------------------------------------------------------------------------------------
@@ -138,8 +164,7 @@ class Planner {
       const std::int32_t m = unit.members[k];
       if (visit_[static_cast<std::size_t>(m)] == 2) {
         result.push_back(m);
-        if (node(m).kind != NodeKind::roll && node(m).kind != NodeKind::pad &&
-            node(m).kind != NodeKind::concatenate)
+        if (node(m).kind != NodeKind::roll && node(m).kind != NodeKind::pad)
           for (const Edge& e : trace_.edges_of(m)) {
             char& v = visit_[static_cast<std::size_t>(e.producer)];
             if (v == 1) v = 2;
@@ -170,6 +195,15 @@ class Planner {
     }
     return found->second;
   }
+  /// Element `offset` of the memory of node i: its own, or its part of a concatenation's.
+  PlanPointer pointer_to(std::int32_t i, std::int32_t output, std::int64_t offset) {
+    for (auto part = parts_.find(i); part != parts_.end(); part = parts_.find(i)) {
+      offset += part->second.offset;
+      i = part->second.whole;
+    }
+    const auto size = static_cast<std::int64_t>(size_of(node(i).node->dtype_of(output)));
+    return {buffer_of(i, output), offset * size};
+  }
   std::int32_t scratch(std::int64_t bytes) {
     PlanBuffer b;
     b.bytes = bytes;
@@ -184,8 +218,7 @@ class Planner {
     PlanStep step;
     step.name = kernel.name;
     for (const KernelBuffer& b : kernel.buffers) {
-      step.pointers.push_back(
-          {buffer_of(b.value, b.output), b.offset * static_cast<std::int64_t>(size_of(b.dtype))});
+      step.pointers.push_back(pointer_to(b.value, b.output, b.offset));
       step.bytes += plan_.buffers[static_cast<std::size_t>(step.pointers.back().buffer)].bytes;
     }
     for (std::int64_t bytes : lowered.scratch_bytes) step.pointers.push_back({scratch(bytes), 0});
@@ -234,18 +267,17 @@ class Planner {
     const Edge& e = trace_.edges_of(i)[static_cast<std::size_t>(k)];
     const auto placed = operand_view(trace_, layouts_, i, k);
     if (!placed) throw InternalError("an operand of a step is not affine in memory");
-    return {placed->view,
-            {buffer_of(e.producer, e.output),
-             placed->offset * static_cast<std::int64_t>(size_of(placed->view.dtype))}};
+    return {placed->view, pointer_to(e.producer, e.output, placed->offset)};
   }
   Operand result(std::int32_t i, int output = 0) {
-    return {result_view(trace_, layouts_, i, output), {buffer_of(i, output), 0}};
+    return {result_view(trace_, layouts_, i, output), pointer_to(i, output, 0)};
   }
 
   void node_step(std::int32_t i) {
     const TraceNode& t = node(i);
     if (!is_in_memory(i) || t.shape().elements() == 0) return;
     if (t.kind == NodeKind::set) return set_step(i);
+    if (t.kind == NodeKind::concatenate) return concatenate_step(i);
     const Operand out = result(i);
     std::vector<Operand> in;
     for (int k = 0; k < t.edge_count; ++k) in.push_back(operand(i, k));
@@ -328,6 +360,23 @@ class Planner {
               "set");
   }
 
+  /// Copies the parts that could not be written in place.
+  void concatenate_step(std::int32_t i) {
+    const Shape& strides = layouts_[static_cast<std::size_t>(i)];
+    std::int64_t start = 0;
+    for (int k = 0; k < node(i).edge_count; ++k) {
+      const Edge& e = trace_.edges_of(i)[static_cast<std::size_t>(k)];
+      const std::int64_t offset = start * strides[concatenated_axis(i)];
+      start += (*e.shape)[concatenated_axis(i)];
+      const auto part = parts_.find(e.producer);
+      if (part != parts_.end() && part->second.whole == i && part->second.offset == offset)
+        continue;
+      if (e.shape->elements() == 0) continue;
+      copy_step(operand(i, k), {node(i).dtype, *e.shape, strides}, pointer_to(i, 0, offset),
+                "concatenate");
+    }
+  }
+
   void copy_step(const Operand& from, const TensorView& to, PlanPointer where, const char* name) {
     if (to.shape.elements() == 0) return;
     Kernel kernel;
@@ -408,6 +457,11 @@ class Planner {
   std::vector<Unit> units_;
   std::map<std::pair<std::int32_t, std::int32_t>, std::int32_t> buffer_numbers_;
   std::vector<Program> programs_;
+  struct Part {
+    std::int32_t whole;
+    std::int64_t offset;  ///< in elements
+  };
+  std::map<std::int32_t, Part> parts_;  ///< nodes whose memory is part of a concatenation's
   Plan plan_;
 };
 

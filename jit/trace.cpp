@@ -136,6 +136,15 @@ class Lineariser {
       for (const NodeRef& input : value_inputs(*node)) visit(input.node())->references++;
       if (node->base.node()) visit(node->base.node())->references++;
     }
+    // Inputs that only a gradient will read are not computed for that, but they are held from
+    // inside of this walk too.
+    for (const Visited& v : visited_)
+      for (const NodeRef& input : gradient_inputs(*v.node))
+        if (input.node()->visit == walk_) at(input.node()).references++;
+  }
+  static std::span<const NodeRef> gradient_inputs(const Node& node) {
+    if (node.is_evaluated()) return {};
+    return std::span<const NodeRef>(node.inputs).subspan(value_inputs(node).size());
   }
 
   /// Which nodes this plan computes, rather than only passing through as an alias on the way.
@@ -173,6 +182,8 @@ class Lineariser {
         i.wanted_by_new |= is_new || (is_alias(node.kind) && v->wanted_by_new);
       };
       for (const NodeRef& input : value_inputs(node)) touch(input.node());
+      for (const NodeRef& input : gradient_inputs(node))
+        if (input.node()->visit == walk_) at(input.node()).held |= keeps_inputs;
       if (node.base.node()) touch(node.base.node());
     }
   }

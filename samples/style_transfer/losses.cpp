@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "samples/style_transfer/losses.hpp"
 
+#include <span>
+#include <vector>
+
 namespace ny = noyau;
 
 namespace style {
@@ -54,8 +57,14 @@ Targets style_targets(const Features& features) {
 ny::Array gram(const ny::Array& features) {
   const std::int64_t channels = features.shape()[1];
   const std::int64_t places = features.shape()[2] * features.shape()[3];
-  const ny::Array f = reshape(features, {channels, places});
-  return matmul(f, transpose(f)) / static_cast<double>(channels * places);
+  const double scale = 1.0 / static_cast<double>(channels * places);
+  // F stands twice in F F^T: its gradient (C + C^T) F is one product instead of two.
+  const auto product = ny::custom_gradient(
+      [=](std::span<const ny::Array> in) { return matmul(in[0], transpose(in[0])) * scale; },
+      [=](const ny::Array& cotangent, std::span<const ny::Array> in, const ny::Array&) {
+        return std::vector<ny::Array>{matmul((cotangent + transpose(cotangent)) * scale, in[0])};
+      });
+  return product({reshape(features, {channels, places})});
 }
 
 Losses losses(const ny::Array& x, const Features& features, const Targets& content,

@@ -14,14 +14,9 @@ namespace ny = noyau;
 namespace style {
 namespace {
 
-// Features of the rolled content are kept for the next time the same roll is drawn, up to this.
-constexpr std::int64_t most_cached_bytes = std::int64_t{48} << 20;
-
 constexpr double beta1 = 0.9, beta2 = 0.99, epsilon = 1e-8;
 
-ny::Array roll_picture(const ny::Array& x, int dy, int dx) {
-  return dy == 0 && dx == 0 ? x : roll(x, {dy, dx}, {2, 3});
-}
+ny::Array roll_picture(const ny::Array& x, int dy, int dx) { return roll(x, {dy, dx}, {2, 3}); }
 
 std::vector<std::string> united(std::vector<std::string> a, const std::vector<std::string>& b) {
   a.insert(a.end(), b.begin(), b.end());
@@ -35,13 +30,6 @@ void evaluate(const Targets& targets) {
   for (const auto& [layer, value] : targets.values) all.push_back(value);
   for (const auto& [layer, value] : targets.norms) all.push_back(value);
   ny::eval(all);
-}
-
-std::int64_t bytes(const Targets& targets) {
-  std::int64_t total = 0;
-  for (const auto& [layer, value] : targets.values)
-    total += ny::byte_size(value.shape(), value.dtype());
-  return total;
 }
 
 /// The picture that the first scale begins with.
@@ -103,20 +91,11 @@ Stage::Stage(const SqueezeNet& network, const Settings& settings, const ny::Arra
   ny::eval({content_, low_, high_, x_, momentum_, variance_, average_});
 }
 
-const Targets& Stage::content_of(int dy, int dx) {
-  const auto found = content_cache_.find({dy, dx});
-  if (found != content_cache_.end()) return found->second;
-  // Evaluated apart from the step, which is then the same plan whether or not they were cached.
-  Targets targets =
-      content_targets(network_.features(roll_picture(content_, dy, dx), settings_.content_layers));
-  evaluate(targets);
-  if (cached_bytes_ + bytes(targets) > most_cached_bytes) return uncached_ = std::move(targets);
-  cached_bytes_ += bytes(targets);
-  return content_cache_[{dy, dx}] = std::move(targets);
-}
-
 Losses Stage::losses_of(const ny::Array& x, int dy, int dx) {
-  const Targets& content = content_of(dy, dx);
+  // Part of the step's own plan: the network's first layers again are cheaper than features kept
+  // for every roll.
+  const Targets content =
+      content_targets(network_.features(roll_picture(content_, dy, dx), settings_.content_layers));
   return losses(x, network_.features(x, layers_), content, style_, settings_.weights);
 }
 

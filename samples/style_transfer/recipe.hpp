@@ -61,17 +61,12 @@ class Stage {
   Losses losses_of(const noyau::Array& x, int dy = 0, int dx = 0);
 
  private:
-  const Targets& content_of(int dy, int dx);
-
   const SqueezeNet& network_;
   const Settings& settings_;
   int iterations_;
   std::vector<std::string> layers_;  ///< content and style layers together
   noyau::Array content_;
   Targets style_;
-  std::map<std::pair<int, int>, Targets> content_cache_;
-  Targets uncached_;
-  std::int64_t cached_bytes_ = 0;
   noyau::Array low_, high_;  ///< the range of the picture
   noyau::Array x_, momentum_, variance_, average_;
 };
