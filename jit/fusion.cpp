@@ -48,6 +48,7 @@ namespace {
 constexpr std::int32_t never = std::numeric_limits<std::int32_t>::max() / 2;
 constexpr std::int32_t cheap_cost = 4, cheap_inputs = 2;
 constexpr std::int32_t inline_limit = 48;  // statements that may move into a consumer's kernel
+constexpr std::size_t most_in_rows = 192;  // members of a group with rows
 constexpr std::size_t merge_limit = 96;    // members of groups merged only to save launches
 
 bool is_reduction(NodeKind kind) {
@@ -352,6 +353,8 @@ class Fuser {
     }
     if (target < 0) return false;
     Group& g = group(target);
+    // A kernel with rows is not cut later: a long chain must not become part of it.
+    if ((reduction || !g.rows.empty()) && g.members.size() >= most_in_rows) return false;
     if (how == Join::row && !unify_row(g, space, cut_points(space), rows_of(i))) return false;
     if (how == Join::outer && g.rows.empty()) return false;
     if (how == Join::outer && !unify_outer(g, cut_points(space))) return false;
