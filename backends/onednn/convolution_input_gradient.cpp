@@ -76,7 +76,7 @@ Turn turn_of(const TensorView& weights, const Convolution& c) {
 }
 
 /// Adds the columns of one image, (oh, ow, kh, kw, c), into its dense (h, w, c). Each row of the
-/// image belongs to one thread and is summed in the order (kh, ow, kw).
+/// image belongs to one thread and is summed in a fixed order.
 struct Fold {
   std::int64_t height, width, channels, rows, columns, taps_h, taps_w;
   std::int64_t stride_h, stride_w, dilation_h, dilation_w, low_h, low_w;
@@ -94,21 +94,25 @@ struct Fold {
     }
   }
 
+  /// Windows that do not overlap follow each other: a load that spans two recent stores stalls.
   void add_row(const float* from, float* row) const {
-    const std::int64_t next = taps_h * taps_w * channels;
-    for (std::int64_t ow = 0; ow < columns; ++ow, from += next) {
-      const std::int64_t w = ow * stride_w - low_w;
-      if (dilation_w == 1 && w >= 0 && w + taps_w <= width) {
-        float* target = row + w * channels;
-        for (std::int64_t i = 0; i < taps_w * channels; ++i) target[i] += from[i];
-        continue;
-      }
-      for (std::int64_t kw = 0; kw < taps_w; ++kw) {
-        const std::int64_t at = w + kw * dilation_w;
-        if (at < 0 || at >= width) continue;
-        for (std::int64_t c = 0; c < channels; ++c)
-          row[at * channels + c] += from[kw * channels + c];
-      }
+    const std::int64_t passes = (taps_w * dilation_w + stride_w - 1) / stride_w;
+    for (std::int64_t first = 0; first < passes; ++first)
+      for (std::int64_t ow = first; ow < columns; ow += passes) add_window(from, row, ow);
+  }
+
+  void add_window(const float* row_from, float* row, std::int64_t ow) const {
+    const float* from = row_from + ow * taps_h * taps_w * channels;
+    const std::int64_t w = ow * stride_w - low_w;
+    if (dilation_w == 1 && w >= 0 && w + taps_w <= width) {
+      float* target = row + w * channels;
+      for (std::int64_t i = 0; i < taps_w * channels; ++i) target[i] += from[i];
+      return;
+    }
+    for (std::int64_t kw = 0; kw < taps_w; ++kw) {
+      const std::int64_t at = w + kw * dilation_w;
+      if (at < 0 || at >= width) continue;
+      for (std::int64_t c = 0; c < channels; ++c) row[at * channels + c] += from[kw * channels + c];
     }
   }
 };
