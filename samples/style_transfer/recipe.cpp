@@ -110,8 +110,8 @@ Losses Stage::step(int i, int dy, int dx) {
   variance_ = beta2 * variance_ + (1 - beta2) * square(gradient);
   const double rate = settings_.learning_rate * (1 - 0.8 * i / iterations_);
   const double size = rate / (1 - std::pow(beta1, i + 1));
-  const double unbias = 1 / (1 - std::pow(beta2, i + 1));
-  x_ = clamp(x_ - size * momentum_ / (sqrt(variance_ * unbias) + epsilon), low_, high_);
+  const double correction = 1 - std::pow(beta2, i + 1);
+  x_ = clamp(x_ - size * momentum_ / (sqrt(variance_ / correction) + epsilon), low_, high_);
   average_ =
       settings_.average == 0 ? x_ : settings_.average * average_ + (1 - settings_.average) * x_;
   // All together: one plan a step, the same for every step of the stage.
