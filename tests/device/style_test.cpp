@@ -154,14 +154,19 @@ TEST_P(Style, LossesOfTheFirstTenSteps) {
   settings.average = 0;
   for (const DType dtype : {float64, float32}) {
     SCOPED_TRACE(name(dtype));
-    const double tolerance = dtype == float64 ? 2e-9 : 1e-5;  // the table has ten digits
+    // The table has ten digits. At iteration 2 a unit of fire2 is 2.7e-5 before its relu, where
+    // values are about 63: about one unit in the last place. Which side float32 takes decides the
+    // next steps by up to 6e-4; Noyau's own convolutions take the table's side, oneDNN's the other.
+    const auto tolerance = [&](int iteration) {
+      return dtype == float64 ? 2e-9 : iteration < 3 ? 1e-5 : 1e-3;
+    };
     int steps = 0;
     const auto watch = [&](const style::Step& step) {
       const Array values[] = {step.losses.content, step.losses.style, step.losses.tv,
                               step.losses.total};
       for (int k = 0; k < 4; ++k) {
         const double expected = golden[step.iteration][k], value = values[k].item<double>();
-        EXPECT_LE(std::abs(value - expected), tolerance * std::abs(expected))
+        EXPECT_LE(std::abs(value - expected), tolerance(step.iteration) * std::abs(expected))
             << "iteration " << step.iteration << ", loss " << k << ": " << value;
       }
       return ++steps < 10;
