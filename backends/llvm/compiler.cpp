@@ -36,7 +36,7 @@ namespace noyau::llvm_backend {
 namespace {
 
 /// Changes when the same Program begins to give other code.
-constexpr int code_version = 1;
+constexpr int code_version = 2;
 constexpr char object_magic[8] = {'N', 'Y', 'L', 'L', 'V', 'M', '0', '1'};
 
 /// Before the object's bytes: which program on which machine it is.

@@ -35,12 +35,14 @@ Emitter::Emitter(const jit::Program& program, const LaneAnalysis& lanes, llvm::L
       b_(context),
       values_(program.instructions.size()),
       base_pointers_(program.instructions.size()),
-      results_(program.instructions.size()) {}
+      results_(program.instructions.size()),
+      tiles_(program.instructions.size()) {}
 
 std::unique_ptr<llvm::Module> Emitter::emit() {
   check_supported();
   declare();
-  if (p_.domain == Domain::items) emit_items();
+  if (p_.domain == Domain::items && !lanes_.transposed_loads.empty()) emit_items_in_tiles();
+  else if (p_.domain == Domain::items) emit_items();
   else emit_blocks();
   return std::move(module_);
 }
@@ -312,7 +314,7 @@ void Emitter::emit_items() {
   llvm::Value* fast_stop = b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, stop, full);
   llvm::Value* aligned = stores_are_aligned();
   if (aligned != nullptr) fast_stop = b_.CreateSelect(aligned, fast_stop, gang);
-  const bool doubled =
+  const bool doubled = two_bodies_ =
       !lanes_.has_loops && (aligned != nullptr || p_.size() <= most_doubled_instructions);
   llvm::BasicBlock* row_ready = b_.GetInsertBlock();
   b_.CreateBr(doubled ? fast : masked);
@@ -350,6 +352,69 @@ void Emitter::emit_items() {
   gang->addIncoming(b_.getInt64(0), row_end);
   left->addIncoming(still, row_end);
   b_.CreateCondBr(b_.CreateICmpNE(still, b_.getInt64(0)), row_block, leave);
+
+  b_.SetInsertPoint(leave);
+  finish_function();
+}
+
+/// Where lanes read memory lines of their own (a transpose), the rows below read the same lines. So
+/// units go down a few rows first, then to the next gang, and such loads are copied and turned a
+/// tile at a time. One masked body; nothing is hoisted out of a unit but what the launch knows.
+void Emitter::emit_items_in_tiles() {
+  llvm::Type* i64 = b_.getInt64Ty();
+  llvm::Value* one = b_.getInt64(1);
+  llvm::Value* tall = b_.getInt64(tile_rows);
+  llvm::BasicBlock* loop = new_block("unit");
+  llvm::BasicBlock* fetch = new_block("fetch");
+  llvm::BasicBlock* body = new_block("body");
+  llvm::BasicBlock* leave = new_block("leave");
+  emit_level(Level::launch);
+  llvm::Value* in_row =
+      b_.CreateUDiv(b_.CreateAdd(extent_[0], b_.getInt64(gang_lanes - 1)), b_.getInt64(gang_lanes));
+  llvm::Value* rows = b_.CreateMul(extent_[1], extent_[2]);
+  llvm::Value* in_tile = b_.CreateMul(in_row, tall);
+  llvm::BasicBlock* entry = b_.GetInsertBlock();
+  b_.CreateBr(loop);
+
+  b_.SetInsertPoint(loop);
+  llvm::PHINode* unit = b_.CreatePHI(i64, 2, "unit");
+  unit->addIncoming(function_->getArg(begin_unit), entry);
+  llvm::Value* tile = b_.CreateUDiv(unit, in_tile);
+  llvm::Value* place = b_.CreateSub(unit, b_.CreateMul(tile, in_tile));
+  llvm::Value* first = b_.CreateMul(tile, tall);
+  llvm::Value* height =
+      b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, b_.CreateSub(rows, first), tall);
+  llvm::Value* gang = b_.CreateUDiv(place, height);
+  tile_row_ = b_.CreateSub(place, b_.CreateMul(gang, height));
+  llvm::Value* row = b_.CreateAdd(first, tile_row_);
+  row_item_[1] = b_.CreateURem(row, extent_[1]);
+  if (lanes_.uses_item[2]) row_item_[2] = b_.CreateUDiv(row, extent_[1]);
+  emit_level(Level::row);
+  gang_x_ = b_.CreateMul(gang, b_.getInt64(gang_lanes));
+  // The tile holds this row unless it is the first of the call, of the tile or of its axis.
+  llvm::Value* zero = b_.getInt64(0);
+  llvm::Value* fresh = b_.CreateOr(
+      b_.CreateICmpEQ(unit, function_->getArg(begin_unit)),
+      b_.CreateOr(b_.CreateICmpEQ(tile_row_, zero), b_.CreateICmpEQ(row_item_[1], zero)));
+  b_.CreateCondBr(fresh, fetch, body);
+
+  b_.SetInsertPoint(fetch);
+  llvm::Value* below = b_.CreateSub(height, tile_row_);
+  llvm::Value* on_axis = b_.CreateSub(extent_[1], row_item_[1]);
+  llvm::Value* still = b_.CreateSub(function_->getArg(end_unit), unit);
+  llvm::Value* count = b_.CreateBinaryIntrinsic(
+      llvm::Intrinsic::umin, b_.CreateBinaryIntrinsic(llvm::Intrinsic::umin, below, on_axis),
+      still);
+  llvm::Value* lanes = b_.CreateBinaryIntrinsic(
+      llvm::Intrinsic::umin, b_.CreateSub(extent_[0], gang_x_), b_.getInt64(gang_lanes));
+  for (const Value v : lanes_.transposed_loads) fetch_tile(v, lanes, count);
+  b_.CreateBr(body);
+
+  b_.SetInsertPoint(body);
+  emit_body(first_lanes(b_.CreateSub(extent_[0], gang_x_)));
+  llvm::Value* next = b_.CreateAdd(unit, one);
+  unit->addIncoming(next, b_.GetInsertBlock());
+  b_.CreateCondBr(b_.CreateICmpULT(next, function_->getArg(end_unit)), loop, leave);
 
   b_.SetInsertPoint(leave);
   finish_function();

@@ -29,6 +29,9 @@ using KernelFunction = void (*)(void* const* memory, const std::uint64_t* parame
                                 ErrorWord* error);
 inline constexpr const char* kernel_symbol = "noyau_kernel";
 
+/// Rows of a tile that is transposed on the way in.
+inline constexpr int tile_rows = 32;
+
 /// Straight programs longer than this get one masked body instead of two: they compile in half the
 /// time, and long bodies hide what masks cost.
 inline constexpr int most_doubled_instructions = 48;

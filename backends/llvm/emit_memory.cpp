@@ -5,6 +5,7 @@
 #include <llvm/IR/Metadata.h>
 
 #include <algorithm>
+#include <string>
 
 #include "backends/llvm/emitter.hpp"
 #include "noyau/error.hpp"
@@ -67,7 +68,9 @@ llvm::Value* Emitter::pointer_of(Value v, const Instruction& i) {
     origin = b_.CreateGEP(type, memory_[static_cast<std::size_t>(i.immediate)], scalar(offset));
   }
   if (lanes.spread == Spread::uniform || gang_x_ == nullptr) return origin;
-  return b_.CreateGEP(type, origin, b_.CreateMul(gang_x_, value(offset).stride));
+  const bool next_to_each_other = lanes.stride_known && lanes.stride == 1;
+  llvm::Value* x = next_to_each_other ? gang_x_ : b_.CreateMul(gang_x_, value(offset).stride);
+  return b_.CreateGEP(type, origin, x);
 }
 
 /// Every lane's offset as a vector; a private array is [elements][lanes].
@@ -76,6 +79,29 @@ llvm::Value* Emitter::lane_offsets(const Instruction& i) {
   if (!is_private(i)) return offsets;
   return b_.CreateAdd(b_.CreateMul(offsets, splat(b_.getInt64(gang_lanes))),
                       lane_numbers(b_.getInt64Ty()));
+}
+
+// ---- tiles: [tile_rows][lanes] of what a transposed load reads
+
+llvm::Value* Emitter::tile_row_pointer(Value v) {
+  return b_.CreateGEP(wide(memory_type(p_[v].type)), tiles_[static_cast<std::size_t>(v)],
+                      tile_row_);
+}
+
+/// Copies `rows` rows from this one on: row k of lane l is at pointer + l * stride + k.
+void Emitter::fetch_tile(Value v, llvm::Value* lanes, llvm::Value* rows) {
+  const Instruction& i = p_[v];
+  llvm::Value*& tile = tiles_[static_cast<std::size_t>(v)];
+  tile = entry_slot(llvm::ArrayType::get(wide(memory_type(i.type)), tile_rows));
+  const std::string name = "noyau_transpose_" + std::to_string(8 * size_of(i.type));
+  llvm::Type* pointer = b_.getPtrTy();
+  llvm::Type* integer = b_.getInt64Ty();
+  auto* type =
+      llvm::FunctionType::get(b_.getVoidTy(), {pointer, pointer, integer, integer, integer}, false);
+  llvm::FunctionCallee helper = module_->getOrInsertFunction(name, type);
+  b_.CreateCall(helper,
+                {tile_row_pointer(v), pointer_of(v, i), value(operand(i, 0)).stride, lanes, rows})
+      ->setDoesNotThrow();
 }
 
 // ---- loads and stores
@@ -92,7 +118,9 @@ void Emitter::emit_load(Value v) {
                                llvm::Constant::getNullValue(vectors));
   };
   llvm::Value* x = nullptr;
-  if (offset.spread == Spread::uniform && is_private(i)) {
+  if (tiles_[static_cast<std::size_t>(v)] != nullptr) {
+    x = b_.CreateAlignedLoad(vectors, tile_row_pointer(v), llvm::Align(32));
+  } else if (offset.spread == Spread::uniform && is_private(i)) {
     llvm::Value* row = b_.CreateMul(scalar(operand(i, 0)), b_.getInt64(gang_lanes));
     x = contiguous(b_.CreateGEP(type, memory_[static_cast<std::size_t>(i.immediate)], row), mask_);
   } else if (offset.spread == Spread::uniform) {
@@ -161,12 +189,12 @@ void Emitter::emit_store(Value v) {
                              ? b_.CreateGEP(type, memory_[static_cast<std::size_t>(i.immediate)],
                                             b_.CreateMul(scalar(offset), b_.getInt64(gang_lanes)))
                              : pointer_of(v, i);
-  if (mask_ != nullptr) {
-    b_.CreateMaskedStore(x, pointer, align, mask_);
-  } else if (streaming_ && is_streamed_store(v)) {
+  if (streaming_ && is_streamed_store(v)) {
     stream(x, pointer, i.type);
-  } else if (object(i).streamed && p_.domain == jit::Domain::blocks) {
-    stream_if_aligned(x, pointer, i.type);
+  } else if (!two_bodies_ && (object(i).streamed || mask_ != nullptr)) {
+    store_whole(x, pointer, i.type, object(i).streamed);
+  } else if (mask_ != nullptr) {
+    b_.CreateMaskedStore(x, pointer, align, mask_);
   } else {
     b_.CreateAlignedStore(x, pointer, align);
   }
@@ -181,20 +209,36 @@ void Emitter::stream(llvm::Value* x, llvm::Value* pointer, DType type) {
   any_streamed_ = true;
 }
 
-/// Rows of a block begin anywhere; the branch goes the same way for a whole row.
-void Emitter::stream_if_aligned(llvm::Value* x, llvm::Value* pointer, DType type) {
-  llvm::BasicBlock* past = new_block("stream");
-  llvm::BasicBlock* plain = new_block("store");
+/// An ordinary store when all lanes are active (a masked one takes ten times as long on some
+/// processors), past the caches when the address is a vector's too. The branches go the same way
+/// for a whole row.
+void Emitter::store_whole(llvm::Value* x, llvm::Value* pointer, DType type, bool streamed) {
   llvm::BasicBlock* after = new_block("store.end");
-  llvm::Value* address = b_.CreatePtrToInt(pointer, b_.getInt64Ty());
-  llvm::Value* low = b_.CreateAnd(address, b_.getInt64(63));
-  b_.CreateCondBr(b_.CreateICmpEQ(low, b_.getInt64(0)), past, plain);
-  b_.SetInsertPoint(past);
-  stream(x, pointer, type);
-  b_.CreateBr(after);
-  b_.SetInsertPoint(plain);
+  const auto branch = [&](llvm::Value* condition, const char* name) {
+    llvm::BasicBlock* yes = new_block(name);
+    llvm::BasicBlock* no = new_block("store.else");
+    b_.CreateCondBr(condition, yes, no);
+    b_.SetInsertPoint(yes);
+    return no;
+  };
+  llvm::BasicBlock* partial = nullptr;
+  if (mask_ != nullptr) {
+    partial = branch(b_.CreateICmpEQ(mask_bits(mask_), b_.getInt32(~0u)), "store.whole");
+  }
+  if (streamed) {
+    llvm::Value* low = b_.CreateAnd(b_.CreatePtrToInt(pointer, b_.getInt64Ty()), b_.getInt64(63));
+    llvm::BasicBlock* unaligned = branch(b_.CreateICmpEQ(low, b_.getInt64(0)), "stream");
+    stream(x, pointer, type);
+    b_.CreateBr(after);
+    b_.SetInsertPoint(unaligned);
+  }
   b_.CreateAlignedStore(x, pointer, alignment_of(type));
   b_.CreateBr(after);
+  if (partial != nullptr) {
+    b_.SetInsertPoint(partial);
+    b_.CreateMaskedStore(x, pointer, alignment_of(type), mask_);
+    b_.CreateBr(after);
+  }
   b_.SetInsertPoint(after);
 }
 

@@ -18,7 +18,7 @@ using jit::Value;
 //             then ... br end                         then (mask t) ... br other
 //             else ... br end                         e = mask & ~c; br any(e), else, end
 //             end: phis                               else (mask e) ... br end; selects by c
-// A flat divergent if has no branches at all.
+// A flat part of a divergent if has no branch around it.
 
 void Emitter::begin_if(Value v) {
   const Instruction& i = p_[v];
@@ -85,6 +85,7 @@ void Emitter::close_then(Region region, Value v) {
     }
     mask_ = region.outer_mask;
     mask_ = narrow_mask(b_.CreateNot(region.condition));
+    region.flat = lanes_.regions[static_cast<std::size_t>(otherwise)].flat;
     if (!region.flat) {
       llvm::BasicBlock* part = new_block("else.part");
       region.before = b_.GetInsertBlock();

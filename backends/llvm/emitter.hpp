@@ -32,7 +32,8 @@ class Emitter {
   struct Region {
     jit::Value opening = jit::no_value;
     jit::Opcode op = jit::Opcode::if_;
-    bool divergent = false, flat = false;
+    bool divergent = false;
+    bool flat = false;  ///< of the part that is open
     llvm::Value* outer_mask = nullptr;
     llvm::Value* condition = nullptr;       ///< of an if: i1, or a vector when divergent
     llvm::BasicBlock* before = nullptr;     ///< the block that branches into this part
@@ -47,6 +48,7 @@ class Emitter {
   // The frame: emit_ir.cpp
   void declare();
   void emit_items();
+  void emit_items_in_tiles();
   void emit_blocks();
   void finish_function();
   void emit_gangs_of_block(llvm::Value* block_number);
@@ -79,11 +81,13 @@ class Emitter {
   void emit_base_pointer(jit::Value v);
   llvm::Value* pointer_of(jit::Value v, const jit::Instruction& i);
   llvm::Value* lane_offsets(const jit::Instruction& i);
+  void fetch_tile(jit::Value v, llvm::Value* lanes, llvm::Value* rows);
+  llvm::Value* tile_row_pointer(jit::Value v);
   void emit_load(jit::Value v);
   llvm::Value* gather(const jit::Instruction& i);
   void emit_store(jit::Value v);
   void stream(llvm::Value* x, llvm::Value* pointer, DType type);
-  void stream_if_aligned(llvm::Value* x, llvm::Value* pointer, DType type);
+  void store_whole(llvm::Value* x, llvm::Value* pointer, DType type, bool streamed);
   void scatter(const jit::Instruction& i, llvm::Value* value);
   void emit_atomic(jit::Value v);
   llvm::Value* atomic_access(const jit::Instruction& i, llvm::Value* pointer, Operands values);
@@ -152,10 +156,13 @@ class Emitter {
   llvm::Value* extent_[3] = {nullptr, nullptr, nullptr};
   llvm::Value* row_item_[3] = {nullptr, nullptr, nullptr};  ///< items: my row's indices 1, 2
   llvm::Value* block_[3] = {nullptr, nullptr, nullptr};
+  std::vector<llvm::Value*> tiles_;    ///< [tile_rows][lanes], by load where it is transposed
+  llvm::Value* tile_row_ = nullptr;    ///< my row in them
   llvm::Value* gang_ = nullptr;        ///< number of the gang in its block; nullptr: 0
   llvm::Value* gang_x_ = nullptr;      ///< lane 0's index on axis 0; nullptr: 0
   llvm::Value* lane_limit_ = nullptr;  ///< blocks: how many lanes are threads
   llvm::Value* mask_ = nullptr;        ///< which lanes are active; nullptr: all
+  bool two_bodies_ = false;            ///< items: an unmasked body and a masked one
   bool streaming_ = false;             ///< in the unmasked body with aligned stores
   bool any_streamed_ = false;          ///< a fence must follow
 };

@@ -46,6 +46,8 @@ class Analyser {
     for (Value v = 0; v < p_.size(); ++v) {
       mark_vector_users(v);
       mark_flat(v);
+      find_row_step(v);
+      mark_transposed(v);
     }
     return std::move(made_);
   }
@@ -117,25 +119,62 @@ class Analyser {
     }
   }
 
-  /// An if whose parts are short and safe without an active lane needs no branch.
+  /// A part of an if that is short and safe without an active lane needs no branch.
   void mark_flat(Value v) {
-    if (p_[v].op != Opcode::if_) return;
-    const Value otherwise = region(v).partner;
-    const Value end = otherwise == no_value ? p_[v].end : p_[otherwise].end;
-    region(v).flat = is_flat(v, end);
-    if (otherwise != no_value) region(otherwise).flat = region(v).flat;
+    const Opcode op = p_[v].op;
+    if (op == Opcode::if_ || op == Opcode::else_) region(v).flat = is_flat(v, p_[v].end);
   }
   bool is_flat(Value opening, Value end) {
     if (end - opening > most_flat_instructions) return false;
     for (Value v = opening + 1; v < end; ++v) {
       const Opcode op = p_[v].op;
-      if (op == Opcode::yield || op == Opcode::else_ || jit::is_pure(op)) continue;
+      if (op == Opcode::yield || jit::is_pure(op)) continue;
       if (op != Opcode::load && op != Opcode::store) return false;
       // One scalar access would be wrong when no lane is active; masked ones are safe.
       const bool scalar = info(operand(p_[v], 0)).spread == Spread::uniform;
       if (scalar && memory(p_[v]).kind != MemoryObject::Kind::private_) return false;
     }
     return true;
+  }
+
+  /// How a value changes along axis 1 of the items, where that is a constant.
+  void find_row_step(Value v) {
+    const Instruction& i = p_[v];
+    LaneInfo& mine = info(v);
+    bool same = true, known = true;
+    for (Value used : p_.operands_of(i)) {
+      known = known && info(used).row_step_known;
+      same = same && info(used).row_step_known && info(used).row_step == 0;
+    }
+    const auto step = [&](int k) { return info(operand(i, k)).row_step; };
+    const bool leaf = i.op <= Opcode::thread;
+    if (leaf) {
+      mine.row_step_known = true;
+      mine.row_step = i.op == Opcode::item && i.immediate == 1 ? 1 : 0;
+    } else if ((jit::is_pure(i.op) || i.op == Opcode::load) && same) {
+      mine.row_step_known = true;
+    } else if (known && i.type == int64 && i.op == Opcode::add) {
+      mine.row_step_known = true;
+      mine.row_step = wrap_add(step(0), step(1));
+    } else if (known && i.type == int64 && i.op == Opcode::subtract) {
+      mine.row_step_known = true;
+      mine.row_step = wrap_sub(step(0), step(1));
+    }
+  }
+
+  void mark_transposed(Value v) {
+    constexpr std::size_t most = 4;  // each takes a tile of the stack
+    if (p_.domain != Domain::items || p_[v].op != Opcode::load || memory(p_[v]).written ||
+        memory(p_[v]).kind != MemoryObject::Kind::buffer ||
+        made_.depth[static_cast<std::size_t>(v)] != 0) {
+      return;
+    }
+    const LaneInfo& offset = info(operand(p_[v], 0));
+    const bool near = offset.stride_known && offset.stride >= -2 && offset.stride <= 2;
+    if (offset.spread == Spread::affine && !near && offset.level != Level::gang &&
+        offset.row_step_known && offset.row_step == 1 && made_.transposed_loads.size() < most) {
+      made_.transposed_loads.push_back(v);
+    }
   }
 
   bool pass() {

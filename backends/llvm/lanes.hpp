@@ -32,6 +32,8 @@ struct LaneInfo {
   bool stride_known = false;    ///< affine: the stride is the constant `stride`
   bool wants_vector = false;    ///< some user works on vectors
   std::int64_t stride = 0;
+  bool row_step_known = false;  ///< how it changes from one row of items (axis 1) to the next
+  std::int64_t row_step = 0;
 };
 
 /// One pair of region bounds: what the emitter needs when it meets the opening instruction.
@@ -50,6 +52,8 @@ struct LaneAnalysis {
   bool has_loops = false;
   bool uses_item[3] = {false, false, false};
   bool uses_block[3] = {false, false, false};
+  /// Items: loads whose lanes are apart in memory but whose rows are neighbours, a transpose.
+  std::vector<jit::Value> transposed_loads;
   bool one_gang = true;       ///< blocks: the block is one gang
   bool rows_of_gangs = true;  ///< blocks of several gangs: thread 0 is affine in each
   std::int64_t cost = 0;      ///< instructions of the gang level, those in loops counted 16 times

@@ -550,6 +550,37 @@ TEST_P(Types, AddressesOfEveryKind) {
   }
 }
 
+/// Lanes far apart in memory, rows side by side: read a tile at a time.
+TEST(LlvmPrograms, TransposedLoads) {
+  const std::vector<std::array<std::int64_t, 3>> extents = {
+      {1, 1, 1}, {5, 70, 2}, {32, 31, 3}, {33, 33, 2}, {70, 64, 1}, {300, 501, 1}};
+  for (const DType type : {bool_, int16, float32, float64}) {
+    for (const auto& e : extents) {
+      KernelBuilder b("transpose");
+      const int x = b.buffer(type, true, false), z = b.buffer(type, false, true);
+      b.program().memory.back().streamed = e[0] != 33;
+      const int width = b.new_parameter(int64), height = b.new_parameter(int64);
+      const auto op = [&](Opcode o, Value l, Value r) { return b.binary(o, l, r); };
+      const Value plane = op(Opcode::multiply, b.item(2),
+                             op(Opcode::multiply, b.parameter(width), b.parameter(height)));
+      const Value in = op(Opcode::add, op(Opcode::add, b.item(1), plane),
+                          op(Opcode::multiply, b.item(0), b.parameter(height)));
+      const Value out = op(Opcode::add, op(Opcode::multiply, b.item(1), b.parameter(width)),
+                           op(Opcode::add, b.item(0), plane));
+      b.store(z, out, b.load(x, in));
+      const auto size = static_cast<std::size_t>(e[0] * e[1] * e[2]);
+      std::vector<Scalar> input;
+      for (std::size_t k = 0; k < size; ++k) {
+        input.push_back(Scalar::of(static_cast<int>(k * 7 % 1013)).as(type));
+      }
+      expect_interpreted_bits(b.finish(), e,
+                              {static_cast<std::uint64_t>(e[0]), static_cast<std::uint64_t>(e[1])},
+                              {buffer_of(type, input), zeros(type, size)});
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
 TEST(LlvmPrograms, PrivateArraysBelongToEachLane) {
   const Program program = parse_program(R"(
 buffer x: int32 read
