@@ -91,8 +91,9 @@ class Planner {
         const TraceNode& part = node(e.producer);
         if (e.dense && *e.shape == part.shape() && !part.stored &&
             shown[static_cast<std::size_t>(e.producer)] == 0 && part.kind != NodeKind::data &&
-            part.kind != NodeKind::constant && part.node->output_count == 1 &&
-            !parts_.count(e.producer) && part.shape().elements() > 0) {
+            part.kind != NodeKind::constant && part.kind != NodeKind::set &&
+            part.node->output_count == 1 && !parts_.count(e.producer) &&
+            part.shape().elements() > 0) {
           parts_[e.producer] = {i, start * strides[concatenated_axis(i)]};
           layouts_[static_cast<std::size_t>(e.producer)] = strides;
         }
