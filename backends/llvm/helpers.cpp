@@ -27,6 +27,16 @@ void divide_u64(std::uint64_t* a, const std::uint64_t* b, std::int64_t count) {
 template <class T>
 void transpose(T* to, const T* from, std::int64_t stride, std::int64_t lanes, std::int64_t rows) {
   std::int64_t l = 0;
+  // The next gang's lines are far from any pattern that the processor would guess.
+  // They may lie past the array: prefetching nowhere is allowed, and is nothing but a number here.
+  const auto begin = reinterpret_cast<std::uintptr_t>(from);
+  const auto bytes = static_cast<std::uintptr_t>(rows) * sizeof(T);
+  for (std::uintptr_t ahead = gang_lanes; ahead < 2 * gang_lanes; ++ahead) {
+    const std::uintptr_t lane = begin + ahead * static_cast<std::uintptr_t>(stride) * sizeof(T);
+    for (std::uintptr_t at = 0; at < bytes; at += 64) {
+      _mm_prefetch(reinterpret_cast<const char*>(lane + at), _MM_HINT_T1);
+    }
+  }
   for (; l + 4 <= lanes; l += 4) {
     const T* a = from + l * stride;
     const T *b = a + stride, *c = b + stride, *d = c + stride;
