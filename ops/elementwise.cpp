@@ -211,18 +211,18 @@ using ops::ElementwiseOp;
 
 #define NOYAU_DEFINE_1(name)                     \
   Array name(Operand x) {                        \
-    const Operand operands[] = {x};              \
+    const Operand operands[] = {std::move(x)};   \
     return apply(ElementwiseOp::name, operands); \
   }
-#define NOYAU_DEFINE_2(name)                     \
-  Array name(Operand x, Operand y) {             \
-    const Operand operands[] = {x, y};           \
-    return apply(ElementwiseOp::name, operands); \
+#define NOYAU_DEFINE_2(name)                                 \
+  Array name(Operand x, Operand y) {                         \
+    const Operand operands[] = {std::move(x), std::move(y)}; \
+    return apply(ElementwiseOp::name, operands);             \
   }
-#define NOYAU_DEFINE_3(name)                     \
-  Array name(Operand x, Operand y, Operand z) {  \
-    const Operand operands[] = {x, y, z};        \
-    return apply(ElementwiseOp::name, operands); \
+#define NOYAU_DEFINE_3(name)                                               \
+  Array name(Operand x, Operand y, Operand z) {                            \
+    const Operand operands[] = {std::move(x), std::move(y), std::move(z)}; \
+    return apply(ElementwiseOp::name, operands);                           \
   }
 #define NOYAU_OP(name, inputs, rule, meaning, dx, dy, dz, low, high) NOYAU_DEFINE_##inputs(name)
 #include "noyau/ops.def"

@@ -38,12 +38,9 @@ class Walk {
       Step& step = steps_[i];
       const Array arrived = std::exchange(step.cotangent, {});
       if (!step.depends || arrived.node() == nullptr) continue;
-      const auto watch = std::find(watched_.begin(), watched_.end(), step.node);
-      if (watch != watched_.end()) {
-        found[static_cast<std::size_t>(watch - watched_.begin())] = arrived;
-      } else {
-        pass_on(step, arrived);
-      }
+      const std::optional<std::size_t> input = watched_number(step.node);
+      if (input) found[*input] = arrived;
+      else pass_on(step, arrived);
     }
     return found;
   }
@@ -65,11 +62,19 @@ class Walk {
     for (std::size_t i = 0; i < steps_.size(); ++i) index_[steps_[i].node] = i;
   }
 
+  /// Which of the frame's inputs a node is.
+  std::optional<std::size_t> watched_number(const Node* node) const {
+    if (node->kind != NodeKind::watch) return std::nullopt;
+    const auto found = std::find(watched_.begin(), watched_.end(), node);
+    if (found == watched_.end()) return std::nullopt;
+    return static_cast<std::size_t>(found - watched_.begin());
+  }
+
   void mark() {
     for (Step& step : steps_) {
       const Node& node = *step.node;
       if (!is_floating(node.dtype) || node.kind == NodeKind::stop_gradient) continue;
-      step.depends = std::find(watched_.begin(), watched_.end(), &node) != watched_.end();
+      step.depends = watched_number(&node).has_value();
       for (const NodeRef& input : node.inputs) step.depends = step.depends || depends(input);
     }
   }
@@ -109,7 +114,7 @@ class Walk {
   }
 
   std::uint64_t frame_;
-  std::vector<Node*> watched_;
+  std::vector<const Node*> watched_;
   std::vector<Step> steps_;
   std::unordered_map<const Node*, std::size_t> index_;
 };

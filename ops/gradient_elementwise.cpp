@@ -233,12 +233,18 @@ class Product {
       return b_.cotangent / build(t.from[1]);
     }
     const Array factor = build(index);
+    if (is_ones(b_.cotangent)) return factor;
     return masked_ ? multiply_no_nan(factor, b_.cotangent) : b_.cotangent * factor;
   }
 
  private:
   static bool is_one(const Term& t) {
     return t.kind == Term::Kind::constant && t.value.to_double() == 1;
+  }
+
+  static bool is_ones(const Array& x) {
+    const auto* value = std::get_if<Scalar>(&x.node()->attributes);
+    return x.node()->kind == NodeKind::constant && value->to_double() == 1;
   }
 
   /// Masks by a choice, never by a product: what was not chosen may be infinite.

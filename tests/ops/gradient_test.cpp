@@ -4,37 +4,22 @@
 
 #include <cmath>
 #include <random>
+#include <thread>
 
 #include "noyau/noyau.hpp"
 #include "ops/build.hpp"
 #include "ops/meaning.hpp"
+#include "tests/common/gradient_cases.hpp"
 #include "tests/ops/evaluate.hpp"
 #include "tests/ops/small_stack.hpp"
 
 namespace noyau {
 namespace {
 
-using Function = std::function<Array(std::span<const Array>)>;
+using test::sample;
+using test::weighted;
+using Function = test::GradientFunction;
 using List = std::vector<double>;
-
-/// Distinct numbers in [low, high], in no order.
-List samples(std::int64_t count, double low, double high, unsigned seed) {
-  std::mt19937 random(seed);
-  List list;
-  for (std::int64_t i = 0; i < count; ++i) {
-    list.push_back(low + (high - low) * (static_cast<double>(i) + 0.1 + 0.07 * (seed % 10)) /
-                             static_cast<double>(count));
-  }
-  std::shuffle(list.begin(), list.end(), random);
-  return list;
-}
-
-Array sample(const Shape& shape, double low = -2, double high = 2, unsigned seed = 1) {
-  return array(samples(shape.elements(), low, high, seed), shape);
-}
-
-/// A scalar that depends on every element of x in its own way.
-Array weighted(const Array& x) { return sum(x * sample(x.shape(), 0.5, 1.5, 99)); }
 
 double scalar(const Array& x) { return values(x).at(0); }
 
@@ -117,181 +102,13 @@ INSTANTIATE_TEST_SUITE_P(Ops, Elementwise, ::testing::ValuesIn(differentiable())
                            return std::string(ops::op_table[parameter.param].name);
                          });
 
-struct Case {
-  const char* name;
-  Function f;
-  std::vector<Shape> shapes;
-  double low = -2, high = 2;
-};
-void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
-
-const Case cases[] = {
-    {"broadcast", [](auto in) { return weighted(in[0] * in[1] + in[2]); }, {{3, 1}, {4}, {}}},
-    {"where", [](auto in) { return weighted(where(in[0] > 0, in[0] * in[1], in[1])); }, {{6}, {6}}},
-    {"clamp", [](auto in) { return weighted(square(clamp(in[0], -1, in[1]))); }, {{7}, {7}}},
-    {"softplus", [](auto in) { return weighted(softplus(in[0])); }, {{7}}},
-    {"power_of_constants",
-     [](auto in) {
-       return weighted(power(in[0], 2) + power(in[0], 3) + power(in[0], 0.5) + power(in[0], -1) +
-                       power(2.5, in[0]));
-     },
-     {{5}},
-     0.5,
-     3},
-    {"sum", [](auto in) { return weighted(square(sum(in[0], 1))); }, {{2, 3, 2}}},
-    {"sum_keepdims",
-     [](auto in) {
-       return weighted(in[0] / sum(square(in[0]), {0, 2}, {.keepdims = true}));
-     },
-     {{2, 3, 2}}},
-    {"mean",
-     [](auto in) {
-       return weighted(square(mean(in[0], {0, -1})));
-     },
-     {{2, 3, 2}}},
-    {"var", [](auto in) { return weighted(var(in[0], 1)); }, {{2, 5}}},
-    {"prod",
-     [](auto in) {
-       return weighted(prod(in[0], {0, 2}));
-     },
-     {{2, 2, 3}}},
-    {"max",
-     [](auto in) {
-       return weighted(square(max(in[0], {0, 2})));
-     },
-     {{2, 2, 3}}},
-    {"min", [](auto in) { return weighted(square(min(in[0], 1))); }, {{2, 4}}},
-    {"max_all", [](auto in) { return square(max(in[0])); }, {{2, 4}}},
-    {"logsumexp", [](auto in) { return weighted(logsumexp(in[0], -1)); }, {{2, 4}}},
-    {"softmax", [](auto in) { return weighted(softmax(in[0], 0)); }, {{3, 2}}},
-    {"reshape",
-     [](auto in) {
-       return weighted(square(reshape(in[0], {4, 3})));
-     },
-     {{2, 6}}},
-    {"reshape_of_transpose",
-     [](auto in) {
-       return weighted(square(reshape(transpose(in[0]), {4, 3})));
-     },
-     {{2, 6}}},
-    {"permute",
-     [](auto in) {
-       return weighted(square(permute(in[0], {2, 0, 1})));
-     },
-     {{2, 3, 2}}},
-    {"slice",
-     [](auto in) {
-       return weighted(square(in[0][{slice(1, 3), -1}]));
-     },
-     {{4, 3}}},
-    {"slice_backwards",
-     [](auto in) {
-       return weighted(square(in[0][{slice(3, 0, -1), newaxis}]));
-     },
-     {{5, 2}}},
-    {"slice_steps",
-     [](auto in) {
-       return weighted(square(in[0][{slice(0, 5, 2), slice(4, 0, -3)}]));
-     },
-     {{5, 5}}},
-    {"slice_nothing", [](auto in) { return sum(in[0][slice(2, 2)]) + sum(in[0]); }, {{3}}},
-    {"flip", [](auto in) { return weighted(square(flip(in[0], 1))); }, {{2, 3}}},
-    {"broadcast_to",
-     [](auto in) {
-       return weighted(square(broadcast_to(in[0], {2, 3, 4})));
-     },
-     {{3, 1}}},
-    {"repeat", [](auto in) { return weighted(square(repeat(in[0], 3, 0))); }, {{2, 3}}},
-    {"concatenate",
-     [](auto in) {
-       return weighted(square(concatenate({in[0], in[1], in[0]}, 1)));
-     },
-     {{2, 3}, {2, 1}}},
-    {"stack",
-     [](auto in) {
-       return weighted(square(stack({in[0], in[1]}, -1)));
-     },
-     {{3}, {3}}},
-    {"roll",
-     [](auto in) {
-       return weighted(square(roll(in[0], {1, -2}, {0, 1})));
-     },
-     {{2, 5}}},
-    {"pad_constant",
-     [](auto in) {
-       return weighted(square(pad(in[0], {{1, 2}, {0, 1}}, Pad::constant, 3)));
-     },
-     {{2, 3}}},
-    {"pad_edge",
-     [](auto in) {
-       return weighted(square(pad(in[0], {{2, 1}, {0, 3}}, Pad::edge)));
-     },
-     {{2, 3}}},
-    {"pad_reflect",
-     [](auto in) {
-       return weighted(square(pad(in[0], {{2, 2}, {1, 0}}, Pad::reflect)));
-     },
-     {{3, 4}}},
-    {"set",
-     [](auto in) {
-       return weighted(square(set(in[0], {slice(), slice(4, 0, -2)}, in[1])));
-     },
-     {{2, 5}, {2}}},
-    {"matmul", [](auto in) { return weighted(square(matmul(in[0], in[1]))); }, {{2, 3}, {3, 2}}},
-    {"matmul_batches",
-     [](auto in) { return weighted(square(matmul(in[0], in[1]))); },
-     {{2, 1, 2, 3}, {2, 3, 1}}},
-    {"matmul_one_matrix",
-     [](auto in) { return weighted(square(matmul(in[0], in[1]))); },
-     {{2, 2, 3}, {3, 2}}},
-    {"matmul_vectors", [](auto in) { return square(matmul(in[0], in[1])); }, {{3}, {3}}},
-    {"outer", [](auto in) { return weighted(square(outer(in[0], in[1]))); }, {{3}, {2}}},
-    {"convolution",
-     [](auto in) {
-       return weighted(square(conv2d(in[0], in[1], {.padding = {1, 0}})));
-     },
-     {{1, 2, 4, 4}, {2, 2, 3, 2}}},
-    {"convolution_stride_groups",
-     [](auto in) {
-       return weighted(square(
-           conv2d(in[0], in[1], {.stride = 2, .padding = 1, .dilation = {1, 2}, .groups = 2})));
-     },
-     {{2, 2, 5, 5}, {2, 1, 2, 2}}},
-    {"max_pool",
-     [](auto in) { return weighted(square(max_pool2d(in[0], 2, {.stride = 1, .padding = 1}))); },
-     {{1, 2, 3, 3}}},
-    {"max_pool_ceil",
-     [](auto in) {
-       return weighted(square(max_pool2d(in[0], 3, {.stride = 2, .ceil_mode = true})));
-     },
-     {{1, 1, 6, 4}}},
-    {"avg_pool",
-     [](auto in) {
-       return weighted(
-           square(avg_pool2d(in[0], 3, {.stride = 2, .padding = 1, .ceil_mode = true})));
-     },
-     {{1, 1, 5, 4}}},
-    {"cast",
-     [](auto in) { return weighted(square(astype(in[0], float32) + astype(in[0] > 0, float32))); },
-     {{4}}},
-    {"used_often",
-     [](auto in) {
-       const Array y = exp(in[0]);
-       return weighted(y * y + y * in[0] + sum(y) * y);
-     },
-     {{4}}},
-};
-struct Composite : Gradient, ::testing::WithParamInterface<Case> {};
+struct Composite : Gradient, ::testing::WithParamInterface<test::GradientCase> {};
 
 TEST_P(Composite, AgreesWithCentralDifferences) {
-  const Case& c = GetParam();
-  std::vector<Array> in;
-  for (const Shape& shape : c.shapes) {
-    in.push_back(sample(shape, c.low, c.high, static_cast<unsigned>(in.size() + 11)));
-  }
-  check_twice(c.f, in);
+  const test::GradientCase& c = GetParam();
+  check_twice(c.f, c.inputs());
 }
-INSTANTIATE_TEST_SUITE_P(Cases, Composite, ::testing::ValuesIn(cases),
+INSTANTIATE_TEST_SUITE_P(Cases, Composite, ::testing::ValuesIn(test::gradient_cases()),
                          [](const auto& parameter) { return std::string(parameter.param.name); });
 
 TEST_F(Gradient, ProductsWithZerosAreRightTwice) {
@@ -312,6 +129,23 @@ TEST_F(Gradient, WhatWasNotChosenMakesNoNaN) {
   EXPECT_EQ(values(grad(h, x)), (List{0, 0.25}));
   const auto second = [&](const Array& a) { return sum(grad(f, a)); };
   EXPECT_EQ(values(grad(second, x)), (List{0, -1.0 / 32}));
+}
+
+TEST_F(Gradient, PowersOfZeroAreFinite) {
+  const Array zero = array({0.0}), two = array({2.0});
+  const auto both = grad([](auto in) { return sum(power(in[0], in[1])); }, {zero, two});
+  EXPECT_EQ(values(both[0]), (List{0}));
+  EXPECT_EQ(values(both[1]), (List{0}));
+}
+
+TEST_F(Gradient, NodesMadeInAnotherThreadTakePart) {
+  const Array x = array({2.0, 3.0});
+  const auto f = [](const Array& a) {
+    Array square;
+    std::thread([&] { square = a * a; }).join();
+    return sum(square);
+  };
+  EXPECT_EQ(values(grad(f, x)), (List{4, 6}));
 }
 
 TEST_F(Gradient, TiesGoToTheFirst) {
