@@ -378,7 +378,13 @@ class Fuser {
         p.cost += in.cost;
         p.statements += in.statements;
         p.stored_inputs += in.stored_inputs;
-        p.inline_level = std::max(p.inline_level, in.inline_level);
+        // Where this node is read at a place that its reshaped input cannot follow, that is loaded.
+        const bool follows =
+            !e.dense || cut_points(space_of(i)) == cut_points(node(e.producer).shape());
+        p.inline_level =
+            std::max(p.inline_level, follows || node(e.producer).kind == NodeKind::constant
+                                         ? in.inline_level
+                                         : memory_level(e.producer));
       } else {
         p.stored_inputs += 1;
         p.inline_level = std::max(p.inline_level, memory_level(e.producer));

@@ -86,7 +86,7 @@ class Maker {
     else if (member && map != place_of(i) &&
              !context_.fusion.nodes[static_cast<std::size_t>(i)].inlinable)
       throw InternalError("a member is read at another place of its own kernel");
-    else if (member || inlined(i)) op = compute(i, map);
+    else if (member || (inlined(i) && decompose(map, extents_, t.shape()))) op = compute(i, map);
     else op = load(i, map, output);
     made_.emplace(std::move(key), op);
     return op;
