@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "noyau/error.hpp"
 #include "ops/gradient_frames.hpp"
 #include "ops/gradient_rules.hpp"
@@ -31,9 +33,7 @@ class Walk {
   /// The cotangent of the frame's inputs, in their order; empty where there is none.
   std::vector<Array> run(const Array& result, const Array& cotangent) {
     std::vector<Array> found(watched_.size());
-    if (const auto last = index_.find(result.node()); last != index_.end()) {
-      steps_[last->second].cotangent = cotangent;
-    }
+    if (Step* last = step_of(result.node())) last->cotangent = cotangent;
     for (std::size_t i = steps_.size(); i-- > 0;) {
       Step& step = steps_[i];
       const Array arrived = std::exchange(step.cotangent, {});
@@ -46,20 +46,47 @@ class Walk {
   }
 
  private:
-  /// Everything below the result that was made since the frame was opened, in creation order.
+  /// Everything below the result that was made since the frame was opened, in creation order: the
+  /// order of the numbers, so that nothing is sorted or hashed.
   void collect(Node* result) {
+    first_ = frame_first(watched_);
+    if (!belongs(result)) return;
+    std::vector<Node*> by_number(static_cast<std::size_t>(result->number - first_ + 1));
     std::vector<Node*> open{result};
+    std::size_t count = 0;
     while (!open.empty()) {
       Node* node = open.back();
       open.pop_back();
-      // Only nodes of this frame or of those inside it depend on it, and keep their inputs.
-      if (node->frame < frame_ || !index_.try_emplace(node, 0).second) continue;
-      steps_.push_back({.node = node, .cotangent = {}});
-      for (const NodeRef& input : node->inputs) open.push_back(input.node());
+      Node*& mine = by_number[static_cast<std::size_t>(node->number - first_)];
+      if (mine != nullptr) continue;
+      mine = node;
+      ++count;
+      for (const NodeRef& input : node->inputs) {
+        if (belongs(input.node())) open.push_back(input.node());
+      }
     }
-    std::sort(steps_.begin(), steps_.end(),
-              [](const Step& a, const Step& b) { return a.node->number < b.node->number; });
-    for (std::size_t i = 0; i < steps_.size(); ++i) index_[steps_[i].node] = i;
+    steps_.reserve(count);
+    index_.assign(by_number.size(), none);
+    for (std::size_t k = 0; k < by_number.size(); ++k) {
+      if (by_number[k] == nullptr) continue;
+      index_[k] = static_cast<std::uint32_t>(steps_.size());
+      steps_.push_back({.node = by_number[k], .cotangent = {}});
+    }
+  }
+
+  /// The inputs were made first of all nodes of the frame.
+  static std::uint64_t frame_first(std::span<const Node* const> watched) {
+    std::uint64_t first = std::numeric_limits<std::uint64_t>::max();
+    for (const Node* node : watched) first = std::min(first, node->number);
+    return first;
+  }
+  /// Only nodes of this frame, or of those inside it, depend on it and keep their inputs.
+  bool belongs(const Node* node) const { return node->frame >= frame_ && node->number >= first_; }
+
+  Step* step_of(const Node* node) {
+    if (!belongs(node)) return nullptr;
+    const auto k = static_cast<std::size_t>(node->number - first_);
+    return k < index_.size() && index_[k] != none ? &steps_[index_[k]] : nullptr;
   }
 
   /// Which of the frame's inputs a node is.
@@ -79,10 +106,10 @@ class Walk {
     }
   }
 
-  bool depends(const NodeRef& input) const {
+  bool depends(const NodeRef& input) {
     if (input.output() != 0) return false;
-    const auto found = index_.find(input.node());
-    return found != index_.end() && steps_[found->second].depends;
+    const Step* step = step_of(input.node());
+    return step != nullptr && step->depends;
   }
 
   void pass_on(const Step& step, const Array& cotangent) {
@@ -108,7 +135,7 @@ class Walk {
                                       name(more.dtype()), to_string(more.shape()),
                                       name(input->dtype), to_string(input->shape)));
     }
-    Step& step = steps_[index_.at(input.node())];
+    Step& step = *step_of(input.node());
     step.cotangent = step.cotangent ? noyau::add(step.cotangent, more) : more;
     step.masked = step.masked || masked;
   }
@@ -116,7 +143,9 @@ class Walk {
   std::uint64_t frame_;
   std::vector<const Node*> watched_;
   std::vector<Step> steps_;
-  std::unordered_map<const Node*, std::size_t> index_;
+  std::uint64_t first_ = 0;           ///< the least number of the frame's nodes
+  std::vector<std::uint32_t> index_;  ///< number - first_ -> its step
+  static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
 };
 
 /// The identity of x that gradients are taken with respect to.
