@@ -113,7 +113,7 @@ struct LaunchStep {
   std::vector<std::uint64_t> parameters;  ///< each scalar's bits
   std::vector<std::uint64_t>
       versions;  ///< library: of each input, as PreparedCall::run_versioned says; or empty
-  std::int64_t bytes = 0;                 ///< copy, fill; kernel: bytes read and written, for logs
+  std::int64_t bytes = 0;  ///< copy, fill; kernel: bytes read and written, for logs
   std::string_view name;
 };
 

@@ -173,7 +173,7 @@ struct Node {
   std::exception_ptr failure;       ///< when failed
 
   // scratch of the walk that linearises a plan (under the eval mutex)
-  std::uint64_t visit = 0;          ///< the walk that last met it
+  std::uint64_t visit = 0;  ///< the walk that last met it
   std::int32_t visit_index = 0;
 
   bool is_evaluated() const {

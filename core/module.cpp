@@ -147,8 +147,9 @@ const Registry& registry() {
     for (const KnownModule& module : known_modules) {
       made->reports.push_back(load(module, folders, *made));
       const ModuleReport& report = made->reports.back();
-      logging::write(1, fmt::format("module {}: {}", report.name,
-                                report.loaded ? "loaded" : "not loaded: " + report.lines.back()));
+      logging::write(1,
+                     fmt::format("module {}: {}", report.name,
+                                 report.loaded ? "loaded" : "not loaded: " + report.lines.back()));
     }
     std::stable_partition(made->devices.begin(), made->devices.end(),
                           [](const auto& device) { return device->can_run(); });

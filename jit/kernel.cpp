@@ -43,6 +43,19 @@ void permute_axes(Kernel& kernel, std::span<const std::size_t> order) {
   });
 }
 
+/// An arg reduction numbers the elements of its rows: its row axes stay in row-major order.
+void keep_row_order(const Kernel& kernel, std::vector<std::size_t>& order) {
+  if (std::none_of(kernel.ops.begin(), kernel.ops.end(),
+                   [](const KernelOp& op) { return op.kind == KernelOp::Kind::arg_reduce; }))
+    return;
+  std::size_t next = 0;
+  for (std::size_t& a : order) {
+    if (!kernel.axes[a].row) continue;
+    while (!kernel.axes[next].row) ++next;
+    a = next++;
+  }
+}
+
 /// The axes by falling stride of the first access whose memory is not in row-major order.
 void order_axes(Kernel& kernel) {
   for (const KernelOp& op : kernel.ops) {
@@ -58,6 +71,7 @@ void order_axes(Kernel& kernel) {
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
       return std::abs(strides[a]) > std::abs(strides[b]);
     });
+    keep_row_order(kernel, order);
     permute_axes(kernel, order);
     return;
   }

@@ -40,10 +40,10 @@ struct KernelOp {
     roll_load,  ///< buffer where axis k's coordinate maps[k], shifted by slot + k, wraps at
                 ///< extents[k]; strides
     pad_load,   ///< buffer where maps[k] - low[k] is clamped or reflected on the axes that `padded`
-               ///< marks; outside, the scalar `slot` when there is one; strides
-    scalar,       ///< slot
-    iota,         ///< slots start, step (, last) at coordinate maps[0]
-    random,       ///< slots seed, call, low, high at element maps[0]
+                ///< marks; outside, the scalar `slot` when there is one; strides
+    scalar,     ///< slot
+    iota,       ///< slots start, step (, last) at coordinate maps[0]
+    random,     ///< slots seed, call, low, high at element maps[0]
     elementwise,  ///< code of ops.def; `compute` is the type T of its row
     cast,
     reduce,  ///< code ReduceOp over the row axes

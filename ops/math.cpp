@@ -8,12 +8,12 @@ namespace noyau::ops {
 namespace {
 
 constexpr MathAccuracy accuracy[] = {
-    {"exp", 1, 1},     {"exp2", 1, 1},      {"expm1", 1.5, 1.5}, {"log", 1, 1},
-    {"log2", 1, 1},    {"log10", 1, 1},     {"log1p", 1.5, 1.5}, {"pow", 1.5, 1.5},
-    {"sin", 1.6, 1},   {"cos", 1.6, 1},     {"tan", 1.6, 1},     {"sinpi", 1.6, 1.2},
+    {"exp", 1, 1},       {"exp2", 1, 1},      {"expm1", 1.5, 1.5}, {"log", 1, 1},
+    {"log2", 1, 1},      {"log10", 1, 1},     {"log1p", 1.5, 1.5}, {"pow", 1.5, 1.5},
+    {"sin", 1.6, 1},     {"cos", 1.6, 1},     {"tan", 1.6, 1},     {"sinpi", 1.6, 1.2},
     {"cospi", 1.6, 1.2}, {"asin", 1.5, 1.5},  {"acos", 1.5, 1.5},  {"atan", 1.5, 2},
-    {"atan2", 2, 2},   {"sinh", 2, 2},      {"cosh", 1.5, 1.5},  {"tanh", 2, 2},
-    {"erf", 1.5, 1.5}, {"rsqrt", 1.5, 1.5},
+    {"atan2", 2, 2},     {"sinh", 2, 2},      {"cosh", 1.5, 1.5},  {"tanh", 2, 2},
+    {"erf", 1.5, 1.5},   {"rsqrt", 1.5, 1.5},
 };
 
 void parse(jit::FunctionLibrary& library) {

@@ -129,7 +129,7 @@ struct Index {
   template <std::integral T>
   Index(T value) : kind(Kind::number), number(static_cast<std::int64_t>(value)) {}  // NOLINT
   Index(Slice value) : kind(Kind::slice), range(value) {}                           // NOLINT
-  Index(NewAxis) : kind(Kind::new_axis) {}                                           // NOLINT
+  Index(NewAxis) : kind(Kind::new_axis) {}                                          // NOLINT
   Index(const Array& value) : kind(Kind::array), array(value) {}                    // NOLINT
 };
 
