@@ -90,8 +90,6 @@ T transcendental(ElementwiseOp op, Wider<T> x, Wider<T> y) {
         return std::tanh(x);
       case ElementwiseOp::erf:
         return std::erf(x);
-      case ElementwiseOp::sigmoid:
-        return 1 / (1 + std::exp(-x));
       default:
         throw InternalError("the reference evaluator lacks a real operation");
     }
@@ -241,6 +239,8 @@ T real_operation(ElementwiseOp op, T x, T y, T z) {
       return std::nearbyint(x);
     case ElementwiseOp::relu:
       return larger(x, T{0});
+    case ElementwiseOp::sigmoid:  // as its row says: 0 where exp overflows in T
+      return 1 / (1 + transcendental<T>(ElementwiseOp::exp, -x, 0));
     case ElementwiseOp::copy:
       return x;
     default:
