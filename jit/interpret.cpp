@@ -383,9 +383,12 @@ unsigned char* Interpreter::element(Thread& thread, const Instruction& i, Checke
                                     std::int64_t& offset) {
   const auto m = static_cast<std::size_t>(i.immediate);
   offset = static_cast<std::int64_t>(operand(thread, i, 0));
-  if (offset < 0 || offset >= elements_[m]) {
-    fail(thread, fmt::format("element {} is out of bounds: '{}' has {}", offset, p_.memory[m].name,
-                             elements_[m]));
+  if (offset < -buffers_[m].before || offset >= elements_[m]) {
+    fail(thread, fmt::format("element {} is out of bounds: '{}' has {}{}", offset,
+                             p_.memory[m].name, elements_[m],
+                             buffers_[m].before == 0
+                                 ? std::string()
+                                 : fmt::format(", and {} before them", buffers_[m].before)));
   }
   checked = nullptr;
   auto* base = static_cast<unsigned char*>(buffers_[m].data);
@@ -394,7 +397,7 @@ unsigned char* Interpreter::element(Thread& thread, const Instruction& i, Checke
     checked = shared ? &shared_[m] : &thread.privates[m];
     base = checked->bytes.data();
   }
-  return base + static_cast<std::size_t>(offset) * size_of(p_.memory[m].dtype);
+  return base + offset * static_cast<std::int64_t>(size_of(p_.memory[m].dtype));
 }
 
 void Interpreter::access(Thread& thread, const Instruction& i) {

@@ -15,6 +15,8 @@ namespace noyau::jit {
 struct InterpreterBuffer {
   void* data = nullptr;
   std::int64_t elements = 0;
+  std::int64_t before = 0;  ///< elements in front of `data` that belong to it: of a view that runs
+                            ///< backwards
 };
 
 /// Runs every thread of the launch, scalar by scalar; threads of a block advance to each barrier,

@@ -11,6 +11,7 @@
 #include "noyau/noyau.hpp"
 #include "tests/common/devices.hpp"
 #include "tests/common/expected.hpp"
+#include "tests/common/interpreter_device.hpp"
 #include "tests/common/values.hpp"
 
 namespace noyau::test {
@@ -57,6 +58,12 @@ std::vector<Value> in_parts(const RandomProgram& program) {
   return values_of(results_of(program, values));
 }
 
+/// The same kernels, run by the interpreter of programs.
+std::vector<Value> interpreted(const RandomProgram& program) {
+  const DeviceScope scope(interpreter_device());
+  return at_once(program);
+}
+
 /// The first value of the program that is wrong on its own; else `otherwise`.
 int first_wrong(const RandomProgram& program, int otherwise) {
   for (std::size_t i = 0; i < program.steps.size(); ++i) {
@@ -97,6 +104,11 @@ std::string check(const RandomProgram& program) {
     compare("evaluated in parts", parts, is_right);
     compare("one by one and at once differ", unfused, is_same);
     compare("in parts and at once differ", parts, is_same);
+    if (program.seed % 8 == 0) {  // it is slow
+      const std::vector<Value> slow = interpreted(program);
+      compare("interpreted", slow, is_right);
+      compare("interpreted and compiled differ", slow, is_same);
+    }
     if (explain(results_of(program, program.build())).empty()) problem = "explain says nothing";
   } catch (const std::exception& error) {
     problem = std::string("throws ") + error.what();
