@@ -51,6 +51,9 @@ constexpr std::int32_t inline_limit = 48;  // statements that may move into a co
 constexpr std::size_t most_in_rows = 192;  // members of a group with rows
 constexpr std::size_t merge_limit = 96;    // members of groups merged only to save launches
 
+constexpr std::size_t most_shapes = 4;  // that an inlined value is placed in
+constexpr std::int32_t too_many = -2;
+
 bool is_reduction(NodeKind kind) {
   return kind == NodeKind::reduce || kind == NodeKind::arg_reduce;
 }
@@ -94,8 +97,9 @@ std::int32_t cost_of(const TraceNode& t) {
 
 class Fuser {
  public:
-  Fuser(const Trace& trace, const FusionOptions& options)
-      : trace_(trace), options_(options), nodes_(trace.nodes.size()) {}
+  Fuser(const Trace& trace, const FusionOptions& options) : trace_(trace), options_(options) {
+    nodes_.resize(trace.nodes.size());
+  }
 
   Fusion run() {
     for (std::int32_t i = 0; i < static_cast<std::int32_t>(nodes_.size()); ++i) place(i);
@@ -122,15 +126,8 @@ class Fuser {
     return node(i).kind == NodeKind::data ? 0 : at(i).level + 1;
   }
 
-  /// Whether an inlined producer can be reached through this edge, whose axes are those of `shape`.
   bool can_inline(const Edge& e, const Shape& shape) {
-    const TraceNode& p = node(e.producer);
-    if (!at(e.producer).inlinable) return false;
-    if (p.kind == NodeKind::constant) return true;
-    const AffineMap map{e.offset, {e.strides.begin(), e.strides.end()}};
-    if (!decompose(map, {shape.begin(), shape.size()}, p.shape())) return false;
-    // A dear value is not computed again for each place it is broadcast to.
-    return at(e.producer).cost <= cheap_cost || shape.elements() <= 4 * p.shape().elements();
+    return jit::can_inline(trace_, fusion_, e, shape);
   }
   /// The lowest level at which a consumer outside the producer's group can have the value.
   std::int32_t outside_level(const Edge& e, const Shape& shape) {
@@ -395,7 +392,32 @@ class Fuser {
         t.uses == 1 && !t.stored && p.inline_level <= p.level && p.statements <= inline_limit;
     p.inlinable = !reduction && (cheap || exclusive) && options_.fuse;
     if (t.kind == NodeKind::constant) p.inlinable = true;
+    if (p.inlinable) p.shapes = shapes_of(i, indexed);
+    if (p.shapes == too_many) p.inlinable = false;
     if (!p.inlinable) p.inline_level = never;
+  }
+
+  /// The node's own shape and, over edges that keep the order of elements, those of what is inlined
+  /// into it: the same set as its first producer's when nothing is new.
+  std::int32_t shapes_of(std::int32_t i, bool indexed) {
+    std::int32_t first = -1;
+    std::vector<Shape> wanted{node(i).shape()};
+    const auto add = [&wanted](const Shape& s) {
+      if (std::find(wanted.begin(), wanted.end(), s) == wanted.end()) wanted.push_back(s);
+    };
+    for (const Edge& e : trace_.edges_of(i)) {
+      const Placement& in = at(e.producer);
+      if (indexed || !e.dense || in.shapes < 0 || !can_inline(e, space_of(i))) continue;
+      if (first < 0) first = in.shapes;
+      for (const Shape& s : shapes_in(in.shapes)) add(s);
+    }
+    if (wanted.size() > most_shapes) return too_many;
+    if (first >= 0 && shapes_in(first).size() == wanted.size()) return first;
+    fusion_.shapes.push_back(std::move(wanted));
+    return static_cast<std::int32_t>(fusion_.shapes.size()) - 1;
+  }
+  const std::vector<Shape>& shapes_in(std::int32_t set) {
+    return fusion_.shapes[static_cast<std::size_t>(set)];
   }
 
   // -- merging what shares a space
@@ -419,7 +441,7 @@ class Fuser {
   }
 
   Fusion finish() {
-    Fusion result;
+    Fusion& result = fusion_;
     std::vector<std::int32_t> number(groups_.size(), -1);
     for (std::int32_t i = 0; i < static_cast<std::int32_t>(nodes_.size()); ++i) {
       Placement& p = at(i);
@@ -433,18 +455,30 @@ class Fuser {
       p.group = number[root];
       result.groups[static_cast<std::size_t>(p.group)].members.push_back(i);
     }
-    result.nodes = std::move(nodes_);
-    return result;
+    return std::move(fusion_);
   }
 
   const Trace& trace_;
   FusionOptions options_;
-  std::vector<Placement> nodes_;
+  Fusion fusion_;  // its groups are numbered last
+  std::vector<Placement>& nodes_ = fusion_.nodes;
   std::vector<Group> groups_;
   std::vector<std::int32_t> parent_;
 };
 
 }  // namespace
+
+bool can_inline(const Trace& trace, const Fusion& fusion, const Edge& e, const Shape& shape) {
+  const TraceNode& p = trace.nodes[static_cast<std::size_t>(e.producer)];
+  const Placement& placement = fusion.nodes[static_cast<std::size_t>(e.producer)];
+  if (!placement.inlinable) return false;
+  if (p.kind == NodeKind::constant) return true;
+  const AffineMap map{e.offset, {e.strides.begin(), e.strides.end()}};
+  for (const Shape& within : fusion.shapes[static_cast<std::size_t>(placement.shapes)])
+    if (!decompose(map, {shape.begin(), shape.size()}, within)) return false;
+  // A dear value is not computed again for each place it is broadcast to.
+  return placement.cost <= cheap_cost || shape.elements() <= 4 * p.shape().elements();
+}
 
 Fusion fuse(const Trace& trace, const FusionOptions& options) {
   return Fuser(trace, options).run();

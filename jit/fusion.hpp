@@ -28,6 +28,7 @@ struct Placement {
   bool outer = false;       ///< computed once for each row, after or between the row loops
   bool inlinable = false;   ///< may be computed again inside any kernel of level >= inline_level
   std::int32_t inline_level = 0;
+  std::int32_t shapes = -1;  ///< when inlinable: Fusion::shapes, what it must be placed in
   std::int32_t cost = 0, stored_inputs = 0,
                statements = 0;  ///< of it with all that is inlined into it
 };
@@ -40,7 +41,13 @@ struct FusionOptions {
 struct Fusion {
   std::vector<Placement> nodes;
   std::vector<Group> groups;
+  /// Sets of shapes: a node is computed at a place only when the place has coordinates in its own
+  /// shape and in those of what is inlined into it.
+  std::vector<std::vector<Shape>> shapes;
 };
+/// Whether the producer of an edge over `shape` may be computed again where its consumer is; else
+/// the consumer loads it.
+bool can_inline(const Trace& trace, const Fusion& fusion, const Edge& e, const Shape& shape);
 Fusion fuse(const Trace& trace, const FusionOptions& options);
 
 /// True for a stored view that shows its producer whole and in order: it shares the producer's

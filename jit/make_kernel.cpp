@@ -162,10 +162,14 @@ class Maker {
   }
 
   std::int32_t operand(const Edge& e, const AffineMap& map, const Shape& shape) {
-    if (e.dense) return node_at(e.producer, map, e.output);
-    return node_at(e.producer,
-                   compose(e.offset, e.strides, coordinates(map, shape), extents_.size()),
-                   e.output);
+    const AffineMap there =
+        e.dense ? map : compose(e.offset, e.strides, coordinates(map, shape), extents_.size());
+    const std::int32_t i = e.producer;
+    if (member_.count(i) != 0 || !inlined(i) || can_inline(trace_, context_.fusion, e, shape))
+      return node_at(i, there, e.output);
+    const auto [found, fresh] = loaded_.try_emplace(Key{i, e.output, there}, -1);
+    if (fresh) found->second = load(i, there, e.output);
+    return found->second;
   }
 
   std::int32_t compute(std::int32_t i, const AffineMap& map) {
@@ -397,6 +401,7 @@ class Maker {
   AffineMap row_map_, outer_map_;
   std::unordered_map<std::int32_t, std::size_t> member_;
   std::unordered_map<Key, std::int32_t, KeyHash> made_;
+  std::unordered_map<Key, std::int32_t, KeyHash> loaded_;  ///< of what is not inlined here
 };
 
 }  // namespace

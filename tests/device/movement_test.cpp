@@ -99,6 +99,24 @@ TEST_P(Movement, MovesFuseWithArithmetic) {
   EXPECT_TRUE(agrees(sum(concatenate({x, exp(x * 0.01)}, 0), 1)));
 }
 
+// Values that could be computed again by their reader, read in ways that only memory allows.
+TEST_P(Movement, SlicesAcrossTheAxesOfProducers) {
+  const Array x = make({3, 5, 2}), s = make({1})[0];
+  EXPECT_TRUE(agrees(reshape((x * s)[slice(1, 3)], {20})));
+  EXPECT_TRUE(agrees(reshape((x * s)[slice(1, 3)], {20}) + 1.0));
+  EXPECT_TRUE(agrees(relu(reshape(flip(x, 2) * 2.0, {30}))[slice(10, 30)]));
+  EXPECT_TRUE(agrees(relu(reshape(flip(x, 2) * 2.0, {30}))[slice(5, 25)] + 1.0));
+  EXPECT_TRUE(agrees(reshape(flip(exp(x), 2), {30})[slice(5, 25)] + 1.0));
+}
+
+TEST_P(Movement, ConcatenatesSets) {
+  const Array x = make({3, 4, 5});
+  const Array y = set(x, {2, slice(3, 0, -2)}, 7), z = set(flip(x), {slice(), 1}, x[{slice(), 0}]);
+  EXPECT_TRUE(agrees(concatenate({y, z}, 1)));
+  EXPECT_TRUE(agrees(concatenate({z, y, z}, 2)));
+  EXPECT_TRUE(agrees(stack({y, x}, 3)));
+}
+
 TEST_P(Movement, Set) {
   for (DType dtype : all_dtypes) {
     SCOPED_TRACE(name(dtype));
