@@ -39,6 +39,7 @@ WIDE float sum_512(__m512 v) {
 WIDE float read_512(const float* a, std::size_t n) {
   __m512 t[8] = {};
   for (std::size_t i = 0; i < n; i += 128)
+#pragma GCC unroll 8
     for (std::size_t k = 0; k < 8; ++k) t[k] = _mm512_add_ps(t[k], _mm512_load_ps(a + i + 16 * k));
   for (std::size_t k = 1; k < 8; ++k) t[0] = _mm512_add_ps(t[0], t[k]);
   return sum_512(t[0]);
@@ -48,6 +49,7 @@ WIDE float fma_512(std::size_t n) {
   __m512 t[16];
   for (int k = 0; k < 16; ++k) t[k] = _mm512_set1_ps(0.5f + static_cast<float>(k));
   for (std::size_t i = 0; i < n; i += 256)  // 16 vectors of 16 lanes
+#pragma GCC unroll 16
     for (auto& v : t) v = _mm512_fmadd_ps(v, s, s);
   for (int k = 1; k < 16; ++k) t[0] = _mm512_add_ps(t[0], t[k]);
   return sum_512(t[0]);
@@ -73,6 +75,7 @@ NARROW float sum_256(__m256 v) {
 NARROW float read_256(const float* a, std::size_t n) {
   __m256 t[8] = {};
   for (std::size_t i = 0; i < n; i += 64)
+#pragma GCC unroll 8
     for (std::size_t k = 0; k < 8; ++k) t[k] = _mm256_add_ps(t[k], _mm256_load_ps(a + i + 8 * k));
   for (std::size_t k = 1; k < 8; ++k) t[0] = _mm256_add_ps(t[0], t[k]);
   return sum_256(t[0]);
@@ -82,6 +85,7 @@ NARROW float fma_256(std::size_t n) {
   __m256 t[12];
   for (int k = 0; k < 12; ++k) t[k] = _mm256_set1_ps(0.5f + static_cast<float>(k));
   for (std::size_t i = 0; i < n; i += 96)  // 12 vectors of 8 lanes
+#pragma GCC unroll 16
     for (auto& v : t) v = _mm256_fmadd_ps(v, s, s);
   for (int k = 1; k < 12; ++k) t[0] = _mm256_add_ps(t[0], t[k]);
   return sum_256(t[0]);
