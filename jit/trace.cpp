@@ -89,6 +89,100 @@ Resolved resolve(Node* node, int output) {
 
 namespace {
 
+/// What identifies a node, as words.
+class Words {
+ public:
+  explicit Words(std::vector<std::uint64_t>& words) : words_(words) {}
+
+  template <class T>
+  void put(T value) {
+    words_.push_back(static_cast<std::uint64_t>(value));
+  }
+  void put(const Shape& shape) {
+    put(shape.rank());
+    for (std::int64_t d : shape) put(d);
+  }
+  template <class T>
+  void put_all(const T& list) {
+    put(list.size());
+    for (auto v : list) put(v);
+  }
+
+  void put_attributes(const Node& node) {
+    switch (node.kind) {
+      case NodeKind::iota: {
+        const auto& a = std::get<IotaAttributes>(node.attributes);
+        put(a.axis);
+        put(a.last.has_value());
+        break;
+      }
+      case NodeKind::reduce:
+      case NodeKind::arg_reduce:
+      case NodeKind::concatenate: {
+        const auto& a = std::get<AxesAttributes>(node.attributes);
+        put_all(a.axes);
+        put(a.keepdims);
+        break;
+      }
+      case NodeKind::pad: {
+        const auto& a = std::get<PadAttributes>(node.attributes);
+        put(static_cast<int>(a.mode));
+        put_all(a.low);
+        put_all(a.high);
+        break;
+      }
+      case NodeKind::set: {
+        const auto& a = std::get<ViewAttributes>(node.attributes);
+        put(a.offset);
+        put(a.strides);
+        break;
+      }
+      case NodeKind::random:
+        put(static_cast<int>(std::get<RandomAttributes>(node.attributes).distribution));
+        break;
+      case NodeKind::convolution:
+      case NodeKind::convolution_input_gradient:
+      case NodeKind::convolution_weight_gradient:
+      case NodeKind::max_pool:
+      case NodeKind::max_pool_gradient:
+      case NodeKind::avg_pool:
+      case NodeKind::avg_pool_gradient: {
+        const auto& a = std::get<WindowAttributes>(node.attributes);
+        for (int k = 0; k < 2; ++k)
+          for (std::int64_t v : {a.window[k], a.stride[k], a.low[k], a.high[k], a.dilation[k]})
+            put(v);
+        put(a.groups);
+        break;
+      }
+      default:
+        break;
+    }
+  }
+
+ private:
+  std::vector<std::uint64_t>& words_;
+};
+
+}  // namespace
+
+void append_identity(const Trace& trace, const TraceNode& t, std::vector<std::uint64_t>& words) {
+  Words w(words);
+  w.put(static_cast<std::uint64_t>(t.kind) | std::uint64_t{t.code} << 8 |
+        static_cast<std::uint64_t>(t.dtype) << 16);
+  w.put(t.shape());
+  w.put(t.slot);
+  if (t.kind != NodeKind::data) w.put_attributes(*t.source);
+  w.put(t.edge_count);
+  for (const Edge& e : trace.edges_of(t)) {
+    w.put(static_cast<std::uint64_t>(e.producer) | static_cast<std::uint64_t>(e.output) << 32);
+    w.put(e.offset);
+    w.put(*e.shape);
+    w.put(e.strides);
+  }
+}
+
+namespace {
+
 struct Visited {
   Node* node;
   std::uint32_t references = 0;  ///< from nodes of this walk
@@ -280,96 +374,21 @@ class Lineariser {
     }
   }
 
-  template <class T>
-  void put(T value) {
-    words_.push_back(static_cast<std::uint64_t>(value));
-  }
-  void put(const Shape& shape) {
-    put(shape.rank());
-    for (std::int64_t d : shape) put(d);
-  }
-  template <class T>
-  void put_all(const T& list) {
-    put(list.size());
-    for (auto v : list) put(v);
-  }
-
   void hash_key() {
-    words_.reserve(trace_.nodes.size() * 12 + trace_.edges.size() * 8);
+    std::vector<std::uint64_t> words;
+    words.reserve(trace_.nodes.size() * 12 + trace_.edges.size() * 12);
     for (const TraceNode& t : trace_.nodes) {
-      put(static_cast<std::uint64_t>(t.kind) | std::uint64_t{t.code} << 8 |
-          static_cast<std::uint64_t>(t.dtype) << 16 | std::uint64_t{t.root} << 24 |
-          std::uint64_t{t.stored} << 25);
-      put(t.shape());
-      if (t.slot >= 0) put(t.slot);
-      if (t.kind != NodeKind::data) hash_attributes(*t.node);
-      put(t.edge_count);
-      for (const Edge& e : trace_.edges_of(t)) {
-        put(static_cast<std::uint64_t>(e.producer) | static_cast<std::uint64_t>(e.output) << 32);
-        put(e.offset);
-        put(e.strides);
-      }
+      words.push_back(std::uint64_t{t.root} | std::uint64_t{t.stored} << 1);
+      append_identity(trace_, t, words);
     }
-    const XXH128_hash_t h = XXH3_128bits(words_.data(), words_.size() * sizeof(words_[0]));
+    const XXH128_hash_t h = XXH3_128bits(words.data(), words.size() * sizeof(words[0]));
     trace_.key = {h.low64, h.high64};
-  }
-
-  void hash_attributes(const Node& node) {
-    switch (node.kind) {
-      case NodeKind::iota: {
-        const auto& a = std::get<IotaAttributes>(node.attributes);
-        put(a.axis);
-        put(a.last.has_value());
-        break;
-      }
-      case NodeKind::reduce:
-      case NodeKind::arg_reduce:
-      case NodeKind::concatenate: {
-        const auto& a = std::get<AxesAttributes>(node.attributes);
-        put_all(a.axes);
-        put(a.keepdims);
-        break;
-      }
-      case NodeKind::pad: {
-        const auto& a = std::get<PadAttributes>(node.attributes);
-        put(static_cast<int>(a.mode));
-        put_all(a.low);
-        put_all(a.high);
-        break;
-      }
-      case NodeKind::set: {
-        const auto& a = std::get<ViewAttributes>(node.attributes);
-        put(a.offset);
-        put(a.strides);
-        break;
-      }
-      case NodeKind::random:
-        put(static_cast<int>(std::get<RandomAttributes>(node.attributes).distribution));
-        break;
-      case NodeKind::convolution:
-      case NodeKind::convolution_input_gradient:
-      case NodeKind::convolution_weight_gradient:
-      case NodeKind::max_pool:
-      case NodeKind::max_pool_gradient:
-      case NodeKind::avg_pool:
-      case NodeKind::avg_pool_gradient: {
-        const auto& a = std::get<WindowAttributes>(node.attributes);
-        for (int k = 0; k < 2; ++k)
-          for (std::int64_t v : {a.window[k], a.stride[k], a.low[k], a.high[k], a.dilation[k]})
-            put(v);
-        put(a.groups);
-        break;
-      }
-      default:
-        break;
-    }
   }
 
   Trace trace_;
   std::vector<Visited> visited_;
   std::vector<Node*> pending_;
   std::unordered_map<std::uint64_t, std::int32_t> constants_;
-  std::vector<std::uint64_t> words_;
   std::uint64_t walk_;
 };
 

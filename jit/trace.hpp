@@ -64,6 +64,10 @@ struct Trace {
 /// NotImplemented for kinds that no plan can run.
 Trace linearise(std::span<const Array> roots);
 
+/// Appends everything that decides the values of a node, given those of its operands: what it
+/// computes, the shapes, its slots and operands by number.
+void append_identity(const Trace& trace, const TraceNode& node, std::vector<std::uint64_t>& words);
+
 /// Reads an alias through to what it shows: producer and output as a node, offset and strides over
 /// the alias's shape.
 struct Resolved {

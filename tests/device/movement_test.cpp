@@ -148,6 +148,19 @@ TEST_P(Movement, SetInALoopAndOldValuesHeld) {
   EXPECT_EQ(held.to_vector<float>(), half);
 }
 
+// The result's shape and the operand's strides are the same each time: only its extent is not.
+TEST_P(Movement, ViewsOfOtherExtentsAreOtherPlans) {
+  Numbers numbers(77);
+  const Array x = random_array(numbers, float32, {5, 10}), y = random_array(numbers, float32, {10});
+  eval({x, y});
+  for (std::int64_t width : {3, 4, 7}) {
+    const Array part = x[{slice(), slice(0, width)}];
+    EXPECT_TRUE(agrees(sum(part, 1))) << width;
+    EXPECT_TRUE(agrees(argmax(part, 1))) << width;
+    EXPECT_TRUE(agrees(matmul(part, y[slice(0, width)]))) << width;
+  }
+}
+
 NOYAU_FOR_EACH_DEVICE(Movement);
 
 }  // namespace
