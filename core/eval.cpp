@@ -23,7 +23,7 @@ thread_local jit::PlanOptions plan_options;
 struct PlanKey {
   jit::Hash128 trace;
   const DeviceBackend* device;
-  bool rows, fused, library;
+  bool rows, fused, library, layouts, merge;
   bool operator==(const PlanKey&) const = default;
 };
 struct PlanKeyHash {
@@ -182,8 +182,13 @@ void evaluate(std::span<const Array> arrays, bool materialise) {
         "[eval] {} plans and never runs: move the array to another device, or use explain()",
         backend.name()));
 
-  const PlanKey key{trace.key, &backend, plan_options.fusion.rows, plan_options.fusion.fuse,
-                    plan_options.library};
+  const PlanKey key{trace.key,
+                    &backend,
+                    plan_options.fusion.rows,
+                    plan_options.fusion.fuse,
+                    plan_options.library,
+                    plan_options.layouts,
+                    plan_options.merge};
   auto found = e.plans.find(key);
   const bool fresh = found == e.plans.end();
   if (fresh) {

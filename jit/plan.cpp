@@ -414,13 +414,15 @@ class Planner {
   void finish_outputs() {
     for (std::int32_t i = 0; i < static_cast<std::int32_t>(trace_.nodes.size()); ++i) {
       const TraceNode& t = node(i);
-      if (t.kind == NodeKind::data) continue;  // evaluated, or absorbed
+      if (t.kind == NodeKind::data && !t.absorbed) continue;
       if (is_whole_alias(trace_, t)) {
         const Edge& e = trace_.edges_of(t)[0];
-        const std::int32_t b = buffer_of(e.producer, e.output);
-        PlanBuffer& buffer = plan_.buffers[static_cast<std::size_t>(b)];
-        if (buffer.kind == PlanBuffer::Kind::temporary) buffer.kind = PlanBuffer::Kind::stored;
-        plan_.outputs.push_back({i, 0, b});
+        for (int k = 0; k < t.node->output_count; ++k) {
+          const std::int32_t b = buffer_of(e.producer, e.output + k);
+          PlanBuffer& buffer = plan_.buffers[static_cast<std::size_t>(b)];
+          if (buffer.kind == PlanBuffer::Kind::temporary) buffer.kind = PlanBuffer::Kind::stored;
+          plan_.outputs.push_back({i, k, b});
+        }
       } else if (t.stored) {
         for (int k = 0; k < t.node->output_count; ++k)
           plan_.outputs.push_back({i, k, buffer_of(i, k)});
@@ -469,9 +471,15 @@ class Planner {
 }  // namespace
 
 Plan make_plan(const Trace& trace, const PlanOptions& options) {
+  Trace merged;
+  if (options.merge) {
+    merged = trace;
+    merge_equal(merged);
+  }
+  const Trace& source = options.merge ? merged : trace;
   if (options.library && options.layouts) {
     try {
-      Trace tuned = trace;
+      Trace tuned = source;
       absorb_epilogues(tuned, trace.device.backend());
       return Planner(tuned, options).run();
     } catch (const InternalError& error) {
@@ -481,7 +489,7 @@ Plan make_plan(const Trace& trace, const PlanOptions& options) {
   }
   PlanOptions plain = options;
   plain.layouts = false;
-  return Planner(trace, plain).run();
+  return Planner(source, plain).run();
 }
 
 }  // namespace noyau::jit

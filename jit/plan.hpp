@@ -63,6 +63,7 @@ struct Plan {
 
 struct PlanOptions {
   FusionOptions fusion;
+  bool merge = true;      ///< compute equal subexpressions once
   bool layouts = true;    ///< let library calls choose the layout of temporaries and take epilogues
   bool library = true;    ///< use vendor routines where they apply
   bool compile = true;    ///< false: no executables (for explain and null devices)

@@ -5,9 +5,6 @@
 #include <algorithm>
 #include <unordered_map>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "jit/affine.hpp"
 
 namespace noyau::jit {
@@ -118,12 +115,9 @@ class Words {
       }
       case NodeKind::reduce:
       case NodeKind::arg_reduce:
-      case NodeKind::concatenate: {
-        const auto& a = std::get<AxesAttributes>(node.attributes);
-        put_all(a.axes);
-        put(a.keepdims);
+      case NodeKind::concatenate:
+        put_all(std::get<AxesAttributes>(node.attributes).axes);
         break;
-      }
       case NodeKind::pad: {
         const auto& a = std::get<PadAttributes>(node.attributes);
         put(static_cast<int>(a.mode));
@@ -169,7 +163,9 @@ void append_identity(const Trace& trace, const TraceNode& t, std::vector<std::ui
   Words w(words);
   w.put(static_cast<std::uint64_t>(t.kind) | std::uint64_t{t.code} << 8 |
         static_cast<std::uint64_t>(t.dtype) << 16);
-  w.put(t.shape());
+  // With or without the reduced axes: the same elements.
+  const bool reduction = t.kind == NodeKind::reduce || t.kind == NodeKind::arg_reduce;
+  if (!reduction) w.put(t.shape());
   w.put(t.slot);
   if (t.kind != NodeKind::data) w.put_attributes(*t.source);
   w.put(t.edge_count);
@@ -320,41 +316,26 @@ class Lineariser {
     trace_.edges.push_back(e);
   }
 
-  void add_slot(std::uint64_t bits, DType type) {
-    trace_.slots.push_back(bits);
-    trace_.slot_types.push_back(type);
-  }
-
   void add_slots(TraceNode& t) {
     const Node& node = *t.node;
     t.slot = static_cast<std::int32_t>(trace_.slots.size());
     switch (node.kind) {
-      case NodeKind::constant: {
-        // Equal constants share a slot, so that the plan may merge what is computed from them; the
-        // slot is part of the key.
-        const Scalar value = std::get<Scalar>(node.attributes);
-        const std::uint64_t hashed = value.bits * 16 + static_cast<std::uint64_t>(value.dtype);
-        auto [found, fresh] = constants_.try_emplace(hashed ^ (value.bits >> 60), t.slot);
-        if (!fresh && trace_.slots[static_cast<std::size_t>(found->second)] == value.bits &&
-            trace_.slot_types[static_cast<std::size_t>(found->second)] == value.dtype) {
-          t.slot = found->second;
-        } else {
-          add_slot(value.bits, value.dtype);
-        }
+      case NodeKind::constant:
+        add_slot(std::get<Scalar>(node.attributes));
+        share_slots(t);
         break;
-      }
       case NodeKind::iota: {
         const auto& a = std::get<IotaAttributes>(node.attributes);
-        add_slot(a.start.bits, a.start.dtype);
-        add_slot(a.step.bits, a.step.dtype);
-        if (a.last) add_slot(a.last->bits, a.last->dtype);
+        add_slot(a.start);
+        add_slot(a.step);
+        if (a.last) add_slot(*a.last);
+        share_slots(t);
         break;
       }
-      case NodeKind::pad: {
-        const auto& a = std::get<PadAttributes>(node.attributes);
-        add_slot(a.value.bits, a.value.dtype);
+      case NodeKind::pad:
+        add_slot(std::get<PadAttributes>(node.attributes).value);
+        share_slots(t);
         break;
-      }
       case NodeKind::roll:
         for (std::int64_t shift : std::get<RollAttributes>(node.attributes).shifts)
           add_slot(static_cast<std::uint64_t>(shift), DType::int64);
@@ -363,8 +344,8 @@ class Lineariser {
         const auto& a = std::get<RandomAttributes>(node.attributes);
         add_slot(a.seed, DType::uint64);
         add_slot(a.call, DType::uint64);
-        add_slot(a.low.bits, a.low.dtype);
-        add_slot(a.high.bits, a.high.dtype);
+        add_slot(a.low);
+        add_slot(a.high);
         break;
       }
       case NodeKind::transfer:
@@ -373,22 +354,55 @@ class Lineariser {
         t.slot = -1;
     }
   }
+  void add_slot(std::uint64_t bits, DType type) {
+    trace_.slots.push_back(bits);
+    trace_.slot_types.push_back(type);
+  }
+  void add_slot(const Scalar& value) { add_slot(value.bits, value.dtype); }
+
+  /// Equal constants share their slots, so that what is computed from them can be merged: which
+  /// slots a node has is part of the key. Shifts and generator calls are new each time; nodes that
+  /// happen to have equal ones stay apart, and the key the same.
+  void share_slots(TraceNode& t) {
+    const auto first = static_cast<std::size_t>(t.slot), count = trace_.slots.size() - first;
+    std::uint64_t hash = count;
+    for (std::size_t k = first; k < first + count; ++k)
+      hash = ((hash ^ static_cast<std::uint64_t>(trace_.slot_types[k])) * 0x9E3779B97F4A7C15u ^
+              trace_.slots[k]) *
+             0x9E3779B97F4A7C15u;
+    const auto [found, fresh] = shared_.try_emplace(hash ^ hash >> 32, SlotRun{first, count});
+    if (fresh || !equal_slots(found->second, {first, count})) return;
+    t.slot = static_cast<std::int32_t>(found->second.first);
+    trace_.slots.resize(first);
+    trace_.slot_types.resize(first);
+  }
+  struct SlotRun {
+    std::size_t first, count;
+  };
+  bool equal_slots(const SlotRun& a, const SlotRun& b) const {
+    if (a.count != b.count) return false;
+    for (std::size_t k = 0; k < a.count; ++k)
+      if (trace_.slots[a.first + k] != trace_.slots[b.first + k] ||
+          trace_.slot_types[a.first + k] != trace_.slot_types[b.first + k])
+        return false;
+    return true;
+  }
 
   void hash_key() {
     std::vector<std::uint64_t> words;
     words.reserve(trace_.nodes.size() * 12 + trace_.edges.size() * 12);
     for (const TraceNode& t : trace_.nodes) {
-      words.push_back(std::uint64_t{t.root} | std::uint64_t{t.stored} << 1);
+      words.push_back(std::uint64_t{t.root} | std::uint64_t{t.stored} << 1 |
+                      static_cast<std::uint64_t>(t.shape().rank()) << 2);
       append_identity(trace_, t, words);
     }
-    const XXH128_hash_t h = XXH3_128bits(words.data(), words.size() * sizeof(words[0]));
-    trace_.key = {h.low64, h.high64};
+    trace_.key = hash_bytes(words.data(), words.size() * sizeof(words[0]));
   }
 
   Trace trace_;
   std::vector<Visited> visited_;
   std::vector<Node*> pending_;
-  std::unordered_map<std::uint64_t, std::int32_t> constants_;
+  std::unordered_map<std::uint64_t, SlotRun> shared_;  ///< by hash of types and bits
   std::uint64_t walk_;
 };
 

@@ -36,7 +36,7 @@ struct TraceNode {
   bool stored = false;     ///< its values outlive the plan
   bool alive = false;      ///< somebody holds it after the eval
   Node* source = nullptr;  ///< whose attributes count: itself, or the product it is the epilogue of
-  bool absorbed = false;   ///< part of a product's step: nothing of its own remains
+  bool absorbed = false;   ///< done by another node's step: nothing of its own remains
   bool bias = false, relu = false;  ///< a product with its epilogue: the bias is its last edge
   const Shape& shape() const { return node->shape; }
 };
@@ -67,6 +67,10 @@ Trace linearise(std::span<const Array> roots);
 /// Appends everything that decides the values of a node, given those of its operands: what it
 /// computes, the shapes, its slots and operands by number.
 void append_identity(const Trace& trace, const TraceNode& node, std::vector<std::uint64_t>& words);
+
+/// Makes one of nodes that compute the same from the same: the first stays, the others are absorbed
+/// or, where they are stored, show its memory. Linear.
+void merge_equal(Trace& trace);
 
 /// Reads an alias through to what it shows: producer and output as a node, offset and strides over
 /// the alias's shape.
