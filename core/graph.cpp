@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/fold.hpp"
+#include "core/node_group.hpp"
 #include "noyau/error.hpp"
 #include "ops/op_table.hpp"
 
@@ -39,6 +40,7 @@ void bury() noexcept {
       if (Node* held = input.release()) drop(held);
     }
     if (Node* held = node->base.release()) drop(held);
+    leave_group(*node);
     delete node;
   }
   destroying = false;
@@ -98,6 +100,17 @@ NodeRef::~NodeRef() {
   if (node_ == nullptr) return;
   drop(node_);
   bury();
+}
+
+NodeRef NodeRef::if_alive(Node* node) {
+  NodeRef held;
+  std::uint32_t count = node->references.load(std::memory_order_relaxed);
+  while (count > 0)
+    if (node->references.compare_exchange_weak(count, count + 1, std::memory_order_acq_rel)) {
+      held.node_ = node;
+      break;
+    }
+  return held;
 }
 
 Array NodeRef::array() const {

@@ -121,6 +121,9 @@ class NodeRef {
     return *this;
   }
   ~NodeRef();
+  /// Output 0 of a node that another thread may be destroying: then nothing. The caller sees to it
+  /// that the memory is still there.
+  static NodeRef if_alive(Node* node);
   Node* node() const { return node_; }
   Node* operator->() const { return node_; }
   int output() const { return output_; }
@@ -168,9 +171,12 @@ struct Node {
   // what has become of it (written under the eval mutex, status last)
   std::atomic<NodeStatus> status{NodeStatus::pending};
   std::uint8_t evals_unstored = 0;  ///< evals that computed it without storing it
-  std::uint64_t group = 0;          ///< results of one value_and_grad share a number; 0: none
   std::vector<Storage> storage;     ///< one for each output once evaluated
   std::exception_ptr failure;       ///< when failed
+
+  // the ring of the results of one call, which are evaluated together (core/node_group)
+  std::atomic<Node*> group_next{nullptr};
+  Node* group_previous = nullptr;
 
   // scratch of the walk that linearises a plan (under the eval mutex)
   std::uint64_t visit = 0;  ///< the walk that last met it

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "core/node_group.hpp"
 #include "jit/affine.hpp"
 
 namespace noyau::jit {
@@ -185,6 +186,7 @@ struct Visited {
   std::int32_t trace_index = -1;
   bool root = false, alive = false, held = false, stored = false, computed = false,
        wanted_by_new = false;
+  bool grouped = false;  ///< met as a member of a group
 };
 
 class Lineariser {
@@ -199,8 +201,7 @@ class Lineariser {
               [](const Visited& a, const Visited& b) { return a.node->number < b.node->number; });
     for (std::size_t k = 0; k < visited_.size(); ++k)
       visited_[k].node->visit_index = static_cast<std::int32_t>(k);
-    mark_computed();
-    decide_stored();
+    decide();
     emit();
     hash_key();
   }
@@ -223,6 +224,7 @@ class Lineariser {
       pending_.pop_back();
       if (node->status.load(std::memory_order_acquire) == NodeStatus::failed)
         std::rethrow_exception(node->failure);
+      if (!at(node).grouped) visit_group(*node);
       for (const NodeRef& input : value_inputs(*node)) visit(input.node())->references++;
       if (node->base.node()) visit(node->base.node())->references++;
     }
@@ -232,50 +234,67 @@ class Lineariser {
       for (const NodeRef& input : gradient_inputs(*v.node))
         if (input.node()->visit == walk_) at(input.node()).references++;
   }
+
+  /// The members of a node's group that can be computed with it.
+  void visit_group(Node& node) {
+    for (NodeRef& member : members_of_group(node)) {
+      Node* m = member.node();
+      if (m->status.load(std::memory_order_acquire) != NodeStatus::pending ||
+          m->device != node.device || resolve(m, 0).node->is_evaluated())
+        continue;
+      Visited* v = visit(m);
+      v->grouped = true;
+      v->references++;
+      trace_.held.push_back(std::move(member));
+    }
+  }
+
   static std::span<const NodeRef> gradient_inputs(const Node& node) {
     if (node.is_evaluated()) return {};
     return std::span<const NodeRef>(node.inputs).subspan(value_inputs(node).size());
   }
 
-  /// Which nodes this plan computes, rather than only passing through as an alias on the way.
-  void mark_computed() {
+  /// From the last node to the first, so that everything is known of its readers: whether it is
+  /// alive afterwards, computed (rather than only passed through, as aliases are), and stored.
+  void decide() {
     for (auto v = visited_.rbegin(); v != visited_.rend(); ++v) {
-      if (v->root) v->computed = true;
-      if (!v->computed) continue;
       if (v->node->is_evaluated()) continue;
-      if (is_alias(v->node->kind)) {
-        at(resolve(v->node, 0).node).computed = true;
-        continue;
-      }
-      for (const NodeRef& input : v->node->inputs)
-        at(resolve(input.node(), input.output()).node).computed = true;
+      v->alive =
+          v->held || v->root || v->node->references.load(std::memory_order_relaxed) > v->references;
+      if (v->grouped && v->alive) v->root = true;
+      if (v->root) v->computed = true;
+      if (v->computed) mark_operands(*v->node);
+      decide_stored(*v);
     }
   }
 
-  void decide_stored() {
-    for (auto v = visited_.rbegin(); v != visited_.rend(); ++v) {
-      Node& node = *v->node;
-      if (node.is_evaluated()) continue;
-      v->alive =
-          v->held || v->root || node.references.load(std::memory_order_relaxed) > v->references;
-      const bool again = node.evals_unstored >= 1;
-      v->stored =
-          v->root ||
-          (v->computed && v->alive &&
-           (is_dear(node.kind) || (again && v->wanted_by_new) ||
-            (node.evals_unstored >= 2 && node.handles.load(std::memory_order_relaxed) > 0)));
-      const bool is_new = v->computed && !again && !is_alias(node.kind);
-      const bool keeps_inputs = v->alive && !v->stored;
-      auto touch = [&](Node* input) {
-        Visited& i = at(input);
-        i.held |= keeps_inputs;
-        i.wanted_by_new |= is_new || (is_alias(node.kind) && v->wanted_by_new);
-      };
-      for (const NodeRef& input : value_inputs(node)) touch(input.node());
-      for (const NodeRef& input : gradient_inputs(node))
-        if (input.node()->visit == walk_) at(input.node()).held |= keeps_inputs;
-      if (node.base.node()) touch(node.base.node());
+  void mark_operands(Node& node) {
+    if (is_alias(node.kind)) {
+      at(resolve(&node, 0).node).computed = true;
+      return;
     }
+    for (const NodeRef& input : node.inputs)
+      at(resolve(input.node(), input.output()).node).computed = true;
+  }
+
+  void decide_stored(Visited& v) {
+    Node& node = *v.node;
+    const bool again = node.evals_unstored >= 1;
+    v.stored = v.root ||
+               (v.computed && v.alive &&
+                (is_dear(node.kind) || (again && v.wanted_by_new) ||
+                 (node.evals_unstored >= 2 && node.handles.load(std::memory_order_relaxed) > 0)));
+    const bool is_new = v.computed && !again && !is_alias(node.kind);
+    const bool keeps_inputs = v.alive && !v.stored;
+    auto touch = [&](Node* input) {
+      Visited& i = at(input);
+      i.held |= keeps_inputs;
+      i.wanted_by_new |= is_new || (is_alias(node.kind) && v.wanted_by_new);
+    };
+    for (const NodeRef& input : value_inputs(node)) touch(input.node());
+    for (const NodeRef& input : gradient_inputs(node))
+      if (input.node()->visit == walk_) at(input.node()).held |= keeps_inputs;
+    if (node.base.node()) touch(node.base.node());
   }
 
   void emit() {

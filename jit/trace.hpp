@@ -50,6 +50,7 @@ struct Trace {
   std::vector<DType> slot_types;
   Device device;
   Hash128 key;
+  std::vector<NodeRef> held;  ///< of groups: nodes that no root holds
 
   std::span<const Edge> edges_of(const TraceNode& n) const {
     return {edges.data() + n.first_edge, static_cast<std::size_t>(n.edge_count)};
@@ -59,9 +60,10 @@ struct Trace {
   }
 };
 
-/// Linearises what `roots` need, decides what is stored, and computes the key. Roots that are
-/// evaluated already are left out. Not thread-safe: called under the eval mutex. ValueError never;
-/// NotImplemented for kinds that no plan can run.
+/// Linearises what `roots` need, with what is alive of the groups (core/node_group) met on the way;
+/// decides what is stored, and computes the key. Roots that are evaluated already are left out. Not
+/// thread-safe: called under the eval mutex. ValueError never; NotImplemented for kinds that no
+/// plan can run.
 Trace linearise(std::span<const Array> roots);
 
 /// Appends everything that decides the values of a node, given those of its operands: what it

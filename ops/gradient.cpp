@@ -6,6 +6,7 @@
 
 #include <limits>
 
+#include "core/node_group.hpp"
 #include "noyau/error.hpp"
 #include "ops/gradient_frames.hpp"
 #include "ops/gradient_rules.hpp"
@@ -232,11 +233,7 @@ std::vector<Array> GradientFrame::gradients(const Array& result, const Array& co
   return found;
 }
 
-void group_results(std::span<const Array> results) {
-  static std::atomic<std::uint64_t> groups{0};
-  const std::uint64_t group = groups.fetch_add(1, std::memory_order_relaxed) + 1;
-  for (const Array& result : results) result.node()->group = group;
-}
+void group_results(std::span<const Array> results) { join_group(results); }
 
 }  // namespace detail
 }  // namespace noyau
