@@ -1,0 +1,455 @@
+// The one emitter of C-like text: signature, regions, one statement for each value.
+// SPDX-License-Identifier: Apache-2.0
+#include "jit/emit_c.hpp"
+
+#include <fmt/format.h>
+
+#include "jit/emit_c_text.hpp"
+#include "jit/inline.hpp"
+#include "jit/legalise.hpp"
+#include "noyau/error.hpp"
+
+namespace noyau::jit {
+namespace {
+
+using Argument = KernelArgument;
+
+Program legalise(const Program& program, const Dialect& dialect) {
+  Program flat = inline_calls(program);
+  return dialect.shuffle.empty() ? exchange_through_shared(flat) : flat;
+}
+
+class Emitter {
+ public:
+  Emitter(const Program& program, const Dialect& dialect, const EmitOptions& options)
+      : d_(dialect), options_(options), p_(legalise(program, dialect)), c_(dialect) {}
+
+  EmittedKernel run() {
+    for (const auto n : p_.block_size) threads_ *= n;
+    survey();
+    if (p_.domain == Domain::items) open_items();
+    else open_block();
+    for (Value v = p_.entry(); v < p_.size(); ++v) instruction(v);
+    for (int k = 0; k < item_loops_; ++k) close();
+    return {whole(), std::move(arguments_)};
+  }
+
+ private:
+  const Instruction& at(Value v) const { return p_[v]; }
+  const MemoryObject& memory(const Instruction& i) const {
+    return p_.memory[static_cast<std::size_t>(i.immediate)];
+  }
+  std::string_view i64() const { return c_.type(int64); }
+
+  void line(const std::string& text) {
+    body_.append(static_cast<std::size_t>(2 * depth_), ' ');
+    body_ += text;
+    body_ += '\n';
+  }
+  void open(const std::string& text) {
+    line(text + " {");
+    ++depth_;
+  }
+  void close() {
+    --depth_;
+    line("}");
+  }
+
+  // ---- declarations
+
+  /// Which extents, thread and block numbers and types the program uses.
+  void survey() {
+    for (const MemoryObject& m : p_.memory) c_.note(m.dtype);
+    for (const Parameter& p : p_.parameters) c_.note(p.dtype);
+    for (const Instruction& i : p_.instructions) {
+      c_.note(i.type);
+      if (i.op == Opcode::thread || i.op == Opcode::block) {
+        (i.op == Opcode::thread ? uses_thread_ : uses_block_)[i.immediate] = true;
+      }
+      if (i.op == Opcode::shuffle || i.op == Opcode::vote) needs_lane_ = true;
+      if (i.op == Opcode::fault) faults_ = true;
+    }
+  }
+
+  std::string name_of_memory(std::size_t m) const {
+    return fmt::format("{}{}", p_.memory[m].kind == MemoryObject::Kind::buffer ? "b" : "m", m);
+  }
+
+  std::string signature() {
+    std::vector<std::string> texts;
+    const auto add = [&](Argument argument, std::string text) {
+      arguments_.push_back(argument);
+      texts.push_back(std::move(text));
+    };
+    std::int32_t buffers = 0;
+    for (std::size_t m = 0; m < p_.memory.size(); ++m) {
+      const MemoryObject& o = p_.memory[m];
+      if (o.kind != MemoryObject::Kind::buffer) continue;
+      const std::string handle = fmt::format("b{}{}", m, d_.handles ? "_handle" : "");
+      add({Argument::Kind::buffer, buffers, o.dtype},
+          fmt::format("{}{}{}* {}", d_.global, o.written ? "" : "const ", c_.stored_type(o.dtype),
+                      handle));
+      if (d_.handles) {
+        add({Argument::Kind::offset, buffers, int64}, fmt::format("const {} b{}_offset", i64(), m));
+      }
+      ++buffers;
+    }
+    for (std::size_t p = 0; p < p_.parameters.size(); ++p) {
+      const DType type = p_.parameters[p].dtype;
+      add({Argument::Kind::parameter, static_cast<std::int32_t>(p), type},
+          fmt::format("const {} p{}", c_.stored_type(type), p));
+    }
+    for (std::int32_t axis = 0; axis < 3; ++axis) {
+      add({Argument::Kind::extent, axis, int64}, fmt::format("const {} n{}", i64(), axis));
+    }
+    for (std::int32_t axis = 0; axis < 3 && runs(); ++axis) {
+      add({Argument::Kind::run, axis, int64}, fmt::format("const {} run{}", i64(), axis));
+    }
+    for (std::size_t m = 0; m < p_.memory.size() && d_.sized_local_arguments; ++m) {
+      const MemoryObject& o = p_.memory[m];
+      if (o.kind != MemoryObject::Kind::shared || o.size_parameter < 0) continue;
+      add({Argument::Kind::local, static_cast<std::int32_t>(m), o.dtype},
+          fmt::format("{}{}* m{}", d_.local, c_.stored_type(o.dtype), m));
+    }
+    if (faults_) {
+      add({Argument::Kind::fault, 0, int64}, fmt::format("{}{}* faults", d_.global, i64()));
+    }
+    return fmt::format("{} {}({})", d_.kernel, entry_name, fmt::join(texts, ",\n    "));
+  }
+
+  void declare_memory() {
+    std::string start = "0";
+    for (std::size_t m = 0; m < p_.memory.size(); ++m) {
+      const MemoryObject& o = p_.memory[m];
+      const std::string_view type = c_.stored_type(o.dtype);
+      if (o.kind == MemoryObject::Kind::buffer) {
+        if (d_.handles) {
+          line(fmt::format("{0}{1}{2}* b{3} = b{3}_handle + b{3}_offset;", d_.global,
+                           o.written ? "" : "const ", type, m));
+        }
+      } else if (o.size_parameter < 0) {
+        line(fmt::format("{}{} m{}[{}];", o.kind == MemoryObject::Kind::shared ? d_.shared : "",
+                         type, m, o.elements));
+      } else if (o.kind == MemoryObject::Kind::private_) {
+        throw NotImplemented(
+            fmt::format("compile: kernel '{}': its private array {} has a size that is known at "
+                        "launch only; {} needs a constant",
+                        p_.name, o.name, d_.name));
+      } else if (!d_.sized_local_arguments) {
+        if (start == "0") line(std::string(d_.dynamic_shared));
+        line(
+            fmt::format("{0}{1}* m{2} = ({0}{1}*)(noyau_shared + {3});", d_.local, type, m, start));
+        start += fmt::format(" + (p{} * {} + 15) / 16 * 16", o.size_parameter, size_of(o.dtype));
+      }
+    }
+  }
+
+  bool runs() const { return options_.runs && p_.domain == Domain::items; }
+
+  /// A loop an axis, so that a launch may have fewer threads than items.
+  void open_items() {
+    ++depth_;
+    declare_memory();
+    for (int axis = 2; axis >= 0; --axis) {
+      if (runs()) {
+        line(fmt::format("const {0} first{1} = {2} * run{1};", i64(), axis, d_.item[axis]));
+        line(fmt::format("const {0} end{1} = n{1} - first{1} < run{1} ? n{1} : first{1} + run{1};",
+                         i64(), axis));
+        if (axis == 0 && is_straight(p_) && !faults_ && !d_.independent_loop.empty()) {
+          line(std::string(d_.independent_loop));
+        }
+        open(fmt::format("for ({0} i{1} = first{1}; i{1} < end{1}; ++i{1})", i64(), axis));
+      } else {
+        open(fmt::format("for ({0} i{1} = {2}; i{1} < n{1}; i{1} += {3})", i64(), axis,
+                         d_.item[axis], d_.items[axis]));
+      }
+    }
+    item_loops_ = 3;
+  }
+
+  void open_block() {
+    ++depth_;
+    declare_memory();
+    for (int axis = 0; axis < 3; ++axis) {
+      if (!uses_thread_[axis] && !needs_lane_) continue;
+      line(fmt::format("const {} t{} = {};", i64(), axis, d_.thread[axis]));
+    }
+    if (needs_lane_) {
+      line(fmt::format("const {} thread = t0 + {} * (t1 + {} * t2);", i64(), p_.block_size[0],
+                       p_.block_size[1]));
+    }
+    if (uses_block_[0] || uses_block_[1] || uses_block_[2]) {
+      line(fmt::format("const {} block = {};", i64(), d_.block));
+    }
+    static constexpr std::string_view part[] = {"block % n0", "block / n0 % n1", "block / n0 / n1"};
+    for (int axis = 0; axis < 3; ++axis) {
+      if (uses_block_[axis]) line(fmt::format("const {} g{} = {};", i64(), axis, part[axis]));
+    }
+  }
+
+  std::string whole() {
+    std::string comment = p_.name;
+    for (char& c : comment) {
+      if (c == '\n' || c == '\r' || c == '\\') c = ' ';
+    }
+    std::string text = fmt::format("// {}\n{}", comment, d_.prologue);
+    const std::string head = signature();
+    if (c_.uses_float64()) text += d_.float64_prologue;
+    if (c_.uses_int64_atomics()) text += d_.int64_atomics_prologue;
+    return fmt::format("{}{}{} {{\n{}}}\n", text, c_.functions(), head, body_);
+  }
+
+  // ---- values
+
+  std::string ref(Value v) const {
+    const Instruction& i = at(v);
+    switch (i.op) {
+      case Opcode::constant:
+        return c_.literal(i.type, static_cast<std::uint64_t>(i.immediate));
+      case Opcode::parameter:
+        return i.type == bool_ ? fmt::format("(p{} != 0)", i.immediate)
+                               : fmt::format("p{}", i.immediate);
+      case Opcode::item:
+        return fmt::format("i{}", i.immediate);
+      case Opcode::block:
+        return fmt::format("g{}", i.immediate);
+      case Opcode::thread:
+        return fmt::format("t{}", i.immediate);
+      case Opcode::result:
+        return fmt::format("v{}_{}", p_.operands_of(i)[0], i.immediate);
+      default:
+        return fmt::format("v{}", v);
+    }
+  }
+  std::string operand(const Instruction& i, int k) const {
+    return ref(p_.operands_of(i)[static_cast<std::size_t>(k)]);
+  }
+  void define(Value v, const std::string& text) {
+    line(fmt::format("const {} v{} = {};", c_.type(at(v).type), v, text));
+  }
+  std::string element(const Instruction& i) const {
+    return fmt::format("{}[{}]", name_of_memory(static_cast<std::size_t>(i.immediate)),
+                       operand(i, 0));
+  }
+
+  void instruction(Value v) {
+    const Instruction& i = at(v);
+    if (is_arithmetic(i.op) || is_comparison(i.op)) return arithmetic(v);
+    switch (i.op) {
+      case Opcode::select:
+        return define(v, fmt::format("{} ? {} : {}", operand(i, 0), operand(i, 1), operand(i, 2)));
+      case Opcode::convert:
+        return define(v, c_.convert(at(p_.operands_of(i)[0]).type, i.type, operand(i, 0)));
+      case Opcode::bitcast:
+        return define(v, c_.bitcast(i.type, operand(i, 0)));
+      case Opcode::load:
+        return define(v, element(i) + (i.type == bool_ ? " != 0" : ""));
+      case Opcode::store:
+        return line(fmt::format("{} = {};", element(i), operand(i, 1)));
+      case Opcode::atomic:
+        return atomic(v);
+      case Opcode::barrier:
+        return line(std::string(d_.barrier));
+      case Opcode::fence:
+        return line(std::string(d_.fence));
+      case Opcode::shuffle:
+        return define(v, c_.shuffle(static_cast<ShuffleMode>(i.mode), i.type, threads_, "thread",
+                                    operand(i, 0), operand(i, 1)));
+      case Opcode::vote:
+        return define(v, c_.vote(static_cast<VoteMode>(i.mode), threads_, "thread", operand(i, 0)));
+      case Opcode::fault:
+        return line(fmt::format("if ({}) {};", operand(i, 0),
+                                c_.fault("faults", std::to_string(i.immediate), operand(i, 1))));
+      case Opcode::print:
+        return print(i);
+      default:
+        return region(v);
+    }
+  }
+
+  void arithmetic(Value v) {
+    const Instruction& i = at(v);
+    std::string x[3];
+    for (int k = 0; k < i.operand_count; ++k) x[k] = operand(i, k);
+    const Instruction& last = at(p_.operands_of(i).back());
+    const auto bits = static_cast<std::uint64_t>(last.immediate);
+    define(v, c_.arithmetic(i.op, last.type, x, last.op == Opcode::constant ? &bits : nullptr));
+  }
+
+  void atomic(Value v) {
+    const Instruction& i = at(v);
+    const auto op = static_cast<AtomicOp>(i.mode);
+    const auto order = static_cast<MemoryOrder>(i.flags);
+    const bool shared = memory(i).kind == MemoryObject::Kind::shared;
+    if (order == MemoryOrder::release || order == MemoryOrder::acquire_release) {
+      line(std::string(d_.fence));
+    }
+    const std::string text =
+        c_.atomic(op, i.type, shared, "&" + element(i), i.operand_count > 1 ? operand(i, 1) : "",
+                  i.operand_count > 2 ? operand(i, 2) : "");
+    if (op == AtomicOp::store) line(text + ";");
+    else define(v, text);
+    if (order == MemoryOrder::acquire || order == MemoryOrder::acquire_release) {
+      line(std::string(d_.fence));
+    }
+  }
+
+  /// Every conversion shows its value as print_format does: a length for 64 bits, a cast.
+  void print(const Instruction& i) {
+    if (d_.print.empty()) {
+      throw NotImplemented(
+          fmt::format("compile: kernel '{}' prints, which {} cannot", p_.name, d_.name));
+    }
+    const std::string& format = p_.formats[static_cast<std::size_t>(i.immediate)];
+    std::string made, values;
+    int used = 0;
+    for (std::size_t k = 0; k < format.size(); ++k) {
+      if (format[k] != '%') {
+        made += escaped(format[k]);
+        continue;
+      }
+      std::size_t end = format.find_first_not_of("-+ #0123456789.", k + 1);
+      const std::string flags = format.substr(k + 1, end == std::string::npos ? end : end - k - 1);
+      end = format.find_first_not_of("hlLqjzt", end);
+      const char letter = end == std::string::npos ? '\0' : format[end];
+      const bool value = letter != '\0' && used < i.operand_count &&
+                         std::string_view("diuxXoceEfFgGaA").find(letter) != std::string_view::npos;
+      if (value) {
+        values += ", " + printed(i, used++, letter);
+        const bool integer = std::string_view("diuxXo").find(letter) != std::string_view::npos;
+        made += fmt::format("%{}{}{}", flags, integer ? d_.print_int64 : "", letter);
+        k = end;
+      } else {
+        made += "%%";
+        if (letter == '%') k = end;
+      }
+    }
+    line(fmt::format(fmt::runtime(d_.print), fmt::format("\"{}\"{}", made, values)) + ";");
+  }
+  static std::string escaped(char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') return {'\\', c};
+    return byte >= ' ' && byte < 127 ? std::string(1, c) : fmt::format("\\{:03o}", byte);
+  }
+  std::string printed(const Instruction& i, int k, char letter) {
+    const DType from = at(p_.operands_of(i)[static_cast<std::size_t>(k)]).type;
+    const std::string x = operand(i, k);
+    switch (letter) {
+      case 'd':
+      case 'i':
+        return c_.convert(from, int64, x);
+      case 'c':
+        return c_.convert(from, int32, x);
+      case 'u':
+      case 'x':
+      case 'X':
+      case 'o':
+        if (!is_signed_integer(from)) return c_.convert(from, uint64, x);
+        // A negative number shows its own bits.
+        return c_.cast(uint64, c_.cast(static_cast<DType>(static_cast<int>(from) + 4), x));
+      default:
+        return is_floating(from) ? x : c_.convert(from, float32, x);
+    }
+  }
+
+  // ---- regions
+
+  void region(Value v) {
+    const Instruction& i = at(v);
+    switch (i.op) {
+      case Opcode::if_: {
+        const Instruction& yielded = at(i.end - 1);
+        for (int k = 0; k < yielded.operand_count; ++k) {
+          const Value value = p_.operands_of(yielded)[static_cast<std::size_t>(k)];
+          line(fmt::format("{} v{}_{};", c_.type(at(value).type), v, k));
+        }
+        open(fmt::format("if ({})", operand(i, 0)));
+        open_.push_back({v, v});
+        return;
+      }
+      case Opcode::else_:
+        open("else");
+        open_.push_back({v, last_if_});
+        return;
+      case Opcode::loop:
+        for (int k = 0; k < i.operand_count; ++k) {
+          line(fmt::format("{} v{} = {};", c_.type(at(v + 1 + k).type), v + 1 + k, operand(i, k)));
+        }
+        open("for (;;)");
+        open_.push_back({v, no_value});
+        return;
+      case Opcode::while_:
+        return line(fmt::format("if (!{}) break;", operand(i, 0)));
+      case Opcode::yield:
+        return yield(i);
+      default:
+        return;  // leaves, loop parameters and results are named where they are used
+    }
+  }
+
+  void yield(const Instruction& i) {
+    const Open region = open_.back();
+    open_.pop_back();
+    if (region.if_ != no_value) {
+      for (int k = 0; k < i.operand_count; ++k) {
+        line(fmt::format("v{}_{} = {};", region.if_, k, operand(i, k)));
+      }
+      last_if_ = region.if_;
+    } else {
+      next_round(region.opening, i);
+    }
+    close();
+  }
+
+  /// All at once: a parameter that another one becomes is read before it is written.
+  void next_round(Value loop, const Instruction& i) {
+    const auto operands = p_.operands_of(i);
+    const Value first = loop + 1, end = first + i.operand_count;
+    for (Value p = first; p < end; ++p) {
+      const Value next = operands[static_cast<std::size_t>(p - first)];
+      if (next >= first && next < end && next != p) {
+        line(fmt::format("const {} next{} = v{};", c_.type(at(p).type), p, next));
+      }
+    }
+    for (Value p = first; p < end; ++p) {
+      const Value next = operands[static_cast<std::size_t>(p - first)];
+      if (next == p) continue;
+      const bool kept = next >= first && next < end;
+      line(fmt::format("v{} = {};", p, kept ? fmt::format("next{}", p) : ref(next)));
+    }
+  }
+
+  struct Open {
+    Value opening, if_;  ///< the if of both its parts; no_value for a loop
+  };
+
+  const Dialect& d_;
+  const EmitOptions options_;
+  const Program p_;
+  CText c_;
+  std::string body_;
+  int depth_ = 0, item_loops_ = 0;
+  std::vector<KernelArgument> arguments_;
+  std::vector<Open> open_;
+  Value last_if_ = no_value;
+  std::int64_t threads_ = 1;
+  bool uses_thread_[3] = {}, uses_block_[3] = {}, needs_lane_ = false, faults_ = false;
+};
+
+}  // namespace
+
+EmittedKernel emit_c(const Program& program, const Dialect& dialect, const EmitOptions& options) {
+  return Emitter(program, dialect, options).run();
+}
+
+std::int64_t dynamic_shared_bytes(const Program& program, const std::uint64_t* parameters) {
+  std::int64_t bytes = 0;
+  for (const MemoryObject& m : program.memory) {
+    if (m.kind != MemoryObject::Kind::shared || m.size_parameter < 0) continue;
+    const auto elements = static_cast<std::int64_t>(parameters[m.size_parameter]);
+    bytes += (elements * static_cast<std::int64_t>(size_of(m.dtype)) + 15) / 16 * 16;
+  }
+  return bytes;
+}
+
+}  // namespace noyau::jit
