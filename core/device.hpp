@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -36,6 +37,10 @@ class Executable {
   virtual ~Executable();
   /// What the disk cache stores; empty when it cannot be stored.
   virtual std::vector<std::byte> object() const = 0;
+  /// What to do with object() when a better one has been made later, on another thread: the cache
+  /// stores it. For devices that recompile what is hot.
+  using ImprovedFunction = std::function<void(std::span<const std::byte>)>;
+  virtual void when_improved(ImprovedFunction store) const { (void)store; }
 };
 using ExecutableRef = std::shared_ptr<const Executable>;
 

@@ -45,7 +45,11 @@ std::string module_note(const DeviceBackend& device) {
 
 }  // namespace
 
-ExecutableCache::ExecutableCache() : disk_(DiskCache::open()) {}
+ExecutableCache::ExecutableCache() {
+  if (std::optional<DiskCache> opened = DiskCache::open()) {
+    disk_ = std::make_shared<DiskCache>(std::move(*opened));
+  }
+}
 
 Hash128 ExecutableCache::identity_of(DeviceBackend& device) {
   const std::lock_guard lock(identities_mutex_);
@@ -128,6 +132,12 @@ void ExecutableCache::make(DeviceBackend& device, const Program& program, Reques
     drop(request, std::current_exception());
     request.made = true;
     return;
+  }
+  if (disk_) {
+    entry.executable->when_improved(
+        [disk = disk_, key = request.key.hash](std::span<const std::byte> object) {
+          disk->write(key, object);
+        });
   }
   entry.promise.set_value();
   request.made = true;

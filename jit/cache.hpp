@@ -94,7 +94,7 @@ class ExecutableCache {
   ExecutableRef load(DeviceBackend& device, const Program& program, Hash128 key);
   void count(Origin origin);
 
-  std::optional<DiskCache> disk_;
+  std::shared_ptr<DiskCache> disk_;  ///< executables that are made better later hold it too
   std::array<Shard, 16> shards_;
   std::mutex identities_mutex_;
   std::vector<std::pair<const DeviceBackend*, Hash128>> identities_;

@@ -21,11 +21,13 @@
 #include <llvm/Transforms/Scalar/LICM.h>
 #include <llvm/Transforms/Scalar/LoopPassManager.h>
 
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <mutex>
 
 #include "backends/llvm/emit_ir.hpp"
+#include "backends/llvm/recompile.hpp"
 #include "backends/llvm/stack.hpp"
 #include "core/fault.hpp"
 #include "core/log.hpp"
@@ -36,14 +38,21 @@ namespace noyau::llvm_backend {
 namespace {
 
 /// Changes when the same Program begins to give other code.
-constexpr int code_version = 2;
-constexpr char object_magic[8] = {'N', 'Y', 'L', 'L', 'V', 'M', '0', '1'};
+constexpr int code_version = 3;
+constexpr char object_magic[8] = {'N', 'Y', 'L', 'L', 'V', 'M', '0', '2'};
 
 /// Before the object's bytes: which program on which machine it is.
 struct ObjectHeader {
   char magic[8];
-  std::uint64_t machine, program_low, program_high;
+  std::uint64_t machine, program_low, program_high, tier;
 };
+
+/// A kernel is worth recompiling when it has run for as long as that takes, several times over. One
+/// that an earlier process left at tier 0 was not, so more must speak for it: running a program a
+/// second time compiles nothing.
+constexpr std::int64_t patience_with_new = 30'000'000, patience_with_known = 600'000'000;
+/// What takes longer than about a second to optimise stays as it is.
+constexpr jit::Value most_recompiled_instructions = 3000;
 
 struct Host {
   std::string triple, cpu, features;
@@ -93,6 +102,17 @@ std::unique_ptr<llvm::TargetMachine> new_machine(llvm::CodeGenOptLevel level) {
   if (machine == nullptr) throw DeviceError("LLVM has no target machine for " + h.cpu);
   machine->setFastISel(false);
   return machine;
+}
+
+/// How many gangs of straight code to interleave: as many as the registers hold a third of, for
+/// what is spilled costs less than waiting; none where memory is the limit.
+int gangs_at_once(const LaneAnalysis& lanes) {
+  __builtin_cpu_init();
+  const std::int64_t registers = __builtin_cpu_supports("avx512f") ? 32 * 64 : 16 * 32;
+  constexpr std::int64_t least_cost = 64;
+  const std::int64_t live = lanes.live_bytes * gang_lanes;
+  if (lanes.cost < least_cost || live == 0) return 1;
+  return static_cast<int>(std::clamp<std::int64_t>(3 * registers / live, 1, 3));
 }
 
 /// A target machine with its passes, made once: building them costs as much as a small kernel.
@@ -151,7 +171,8 @@ class Compiler {
         },
         &words);
     context.setDiscardValueNames(text == nullptr);
-    const std::unique_ptr<llvm::Module> module = emit_ir(program, lanes, context);
+    const std::unique_ptr<llvm::Module> module =
+        emit_ir(program, lanes, tier == Tier::quick ? 1 : gangs_at_once(lanes), context);
     CodeGenerator& generator = tier == Tier::quick ? quick_ : optimised_;
     module->setTargetTriple(host().triple);
     module->setDataLayout(generator.machine().createDataLayout());
@@ -277,16 +298,33 @@ std::int64_t cost_of_unit(const jit::Program& program, const LaneAnalysis& lanes
 
 }  // namespace
 
+Kernel::Code::Code(std::vector<std::byte> bytes)
+    : object(std::move(bytes)),
+      loaded(std::span<const std::byte>(object).subspan(sizeof(ObjectHeader))) {}
+
 Kernel::Kernel(const jit::Program& program, const LaneAnalysis& lanes,
-               std::vector<std::byte> object)
+               std::vector<std::byte> object, std::int64_t patience)
     : name(program.name),
       items(program.domain == jit::Domain::items),
       memory_objects(program.memory.size()),
       cost_of_unit(llvm_backend::cost_of_unit(program, lanes)),
       buffers(buffers_of(program)),
       local(local_arrays_of(program)),
-      object_(std::move(object)),
-      code_(std::span<const std::byte>(object_).subspan(sizeof(ObjectHeader))) {}
+      first_(std::make_unique<const Code>(std::move(object))),
+      current_(first_.get()),
+      patience_(patience) {
+  if (patience > 0) program_ = program;
+}
+
+void Kernel::when_improved(ImprovedFunction store) const {
+  const std::lock_guard lock(store_mutex_);
+  store_ = std::move(store);
+}
+
+void Kernel::ran(std::int64_t nanoseconds) const {
+  const std::int64_t left = patience_.fetch_sub(nanoseconds, std::memory_order_relaxed);
+  if (left > 0 && left <= nanoseconds) recompiler().add(weak_from_this());
+}
 
 std::int64_t Kernel::units(const std::int64_t* extent) const {
   const std::int64_t first = items ? (extent[0] + gang_lanes - 1) / gang_lanes : extent[0];
@@ -299,6 +337,45 @@ std::string code_identity() {
                      code_version);
 }
 
+namespace {
+
+/// Header and object code. `flat` is `program` without calls.
+std::vector<std::byte> object_of(const jit::Program& flat, const LaneAnalysis& lanes, Tier tier,
+                                 jit::Hash128 identity) {
+  BorrowedCompiler compiler;
+  const std::span<const char> code = (*compiler).run(flat, lanes, tier);
+  ObjectHeader header{
+      {}, machine_hash(), identity.low, identity.high, static_cast<std::uint64_t>(tier)};
+  std::memcpy(header.magic, object_magic, sizeof object_magic);
+  std::vector<std::byte> object(sizeof header + code.size());
+  std::memcpy(object.data(), &header, sizeof header);
+  std::memcpy(object.data() + sizeof header, code.data(), code.size());
+  return object;
+}
+
+std::int64_t patience_of(const jit::Program& flat, std::uint64_t tier, std::int64_t otherwise) {
+  const bool settled = tier != 0 || flat.size() > most_recompiled_instructions || forced_tier();
+  return settled ? 0 : otherwise;
+}
+
+}  // namespace
+
+void Kernel::improve() const {
+  try {
+    ObjectHeader header;
+    std::memcpy(&header, first_->object.data(), sizeof header);
+    better_ =
+        std::make_unique<const Code>(object_of(*program_, analyse_lanes(*program_), Tier::optimised,
+                                               {header.program_low, header.program_high}));
+    current_.store(better_.get(), std::memory_order_release);
+    logging::write(3, fmt::format("recompiled {}", name));
+    const std::lock_guard lock(store_mutex_);
+    if (store_) store_(better_->object);
+  } catch (const std::exception& e) {
+    logging::write(3, fmt::format("{} stays at tier 0: {}", name, e.what()));
+  }
+}
+
 std::shared_ptr<const Kernel> compile(const jit::Program& program, std::optional<Tier> tier) {
   if (fault::should_fail("compile")) {
     throw CompileError(
@@ -308,16 +385,10 @@ std::shared_ptr<const Kernel> compile(const jit::Program& program, std::optional
   with_large_stack([&] {
     const jit::Program flat = jit::inline_calls(program);
     const LaneAnalysis lanes = analyse_lanes(flat);
-    BorrowedCompiler compiler;
-    const std::span<const char> code =
-        (*compiler).run(flat, lanes, tier ? *tier : choose_tier(lanes));
-    const jit::Hash128 identity = jit::hash(program);
-    ObjectHeader header{{}, machine_hash(), identity.low, identity.high};
-    std::memcpy(header.magic, object_magic, sizeof object_magic);
-    std::vector<std::byte> object(sizeof header + code.size());
-    std::memcpy(object.data(), &header, sizeof header);
-    std::memcpy(object.data() + sizeof header, code.data(), code.size());
-    kernel = std::make_shared<const Kernel>(flat, lanes, std::move(object));
+    const Tier chosen = tier ? *tier : choose_tier(lanes);
+    kernel = std::make_shared<const Kernel>(
+        flat, lanes, object_of(flat, lanes, chosen, jit::hash(program)),
+        patience_of(flat, static_cast<std::uint64_t>(chosen), patience_with_new));
   });
   return kernel;
 }
@@ -329,13 +400,14 @@ std::shared_ptr<const Kernel> load(std::span<const std::byte> object, const jit:
   const jit::Hash128 identity = jit::hash(program);
   if (std::memcmp(header.magic, object_magic, sizeof object_magic) != 0 ||
       header.machine != machine_hash() || header.program_low != identity.low ||
-      header.program_high != identity.high) {
+      header.program_high != identity.high || header.tier > 1) {
     return nullptr;
   }
   try {
     const jit::Program flat = jit::inline_calls(program);
     return std::make_shared<const Kernel>(flat, analyse_lanes(flat),
-                                          std::vector<std::byte>(object.begin(), object.end()));
+                                          std::vector<std::byte>(object.begin(), object.end()),
+                                          patience_of(flat, header.tier, patience_with_known));
   } catch (const Error&) {
     return nullptr;
   }

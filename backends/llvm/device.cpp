@@ -13,6 +13,7 @@
 #include "backends/llvm/compiler.hpp"
 #include "backends/llvm/launch.hpp"
 #include "backends/llvm/memory.hpp"
+#include "backends/llvm/recompile.hpp"
 #include "backends/llvm/threads.hpp"
 #include "core/module.hpp"
 #include "noyau/error.hpp"
@@ -97,7 +98,10 @@ class CpuDevice final : public DeviceBackend {
   bool done(std::uint64_t ticket) const override { return queue_.done(ticket); }
   void wait(std::uint64_t ticket) override { queue_.wait(ticket); }
   void synchronize() override { queue_.synchronize(); }
-  void finish() { queue_.finish(); }
+  void finish() {
+    queue_.finish();
+    if (!was_forked()) recompiler().finish();
+  }
 
  private:
   const DeviceLimits limits_;

@@ -27,9 +27,11 @@ bool is_access(Opcode op) { return op == Opcode::load || op == Opcode::store; }
 
 }  // namespace
 
-Emitter::Emitter(const jit::Program& program, const LaneAnalysis& lanes, llvm::LLVMContext& context)
+Emitter::Emitter(const jit::Program& program, const LaneAnalysis& lanes, int gangs_at_once,
+                 llvm::LLVMContext& context)
     : p_(program),
       lanes_(lanes),
+      gangs_at_once_(gangs_at_once),
       context_(context),
       module_(std::make_unique<llvm::Module>(program.name, context)),
       b_(context),
@@ -112,16 +114,37 @@ void Emitter::emit_level(Level level) {
 /// Emits the gang level once, under `mask` (nullptr: all lanes).
 void Emitter::emit_body(llvm::Value* mask) {
   mask_ = mask;
+  for (Value v = 0; v < p_.size(); ++v) emit_in_body(v);
+  mask_ = nullptr;
+}
+
+void Emitter::emit_in_body(Value v) {
+  const LaneInfo& lanes = info(v);
+  if (lanes.level == Level::gang) {
+    emit_instruction(v);
+  } else if (lanes.spread == Spread::affine && lanes.wants_vector) {
+    value(v).vector = nullptr;
+    value(v).vector = vector(v);
+  }
+}
+
+/// The unmasked body of straight code for several gangs from `gang` on, one instruction of each in
+/// turn: a long chain of operations leaves a processor waiting that has no others to run between.
+void Emitter::emit_interleaved_bodies(llvm::Value* gang) {
+  std::vector<std::vector<LaneValue>> values(static_cast<std::size_t>(gangs_at_once_), values_);
+  std::vector<llvm::Value*> first_lane;
+  for (int k = 0; k < gangs_at_once_; ++k) {
+    llvm::Value* mine = b_.CreateAdd(gang, b_.getInt64(static_cast<std::uint64_t>(k)));
+    first_lane.push_back(b_.CreateMul(mine, b_.getInt64(gang_lanes)));
+  }
   for (Value v = 0; v < p_.size(); ++v) {
-    const LaneInfo& lanes = info(v);
-    if (lanes.level == Level::gang) {
-      emit_instruction(v);
-    } else if (lanes.spread == Spread::affine && lanes.wants_vector) {
-      value(v).vector = nullptr;
-      value(v).vector = vector(v);
+    for (std::size_t k = 0; k < values.size(); ++k) {
+      gang_x_ = first_lane[k];
+      values_.swap(values[k]);
+      emit_in_body(v);
+      values_.swap(values[k]);
     }
   }
-  mask_ = nullptr;
 }
 
 void Emitter::emit_instruction(Value v) {
@@ -281,6 +304,8 @@ void Emitter::emit_items() {
   llvm::Type* i64 = b_.getInt64Ty();
   llvm::Value* lanes = b_.getInt64(gang_lanes);
   llvm::BasicBlock* row_block = new_block("row");
+  llvm::BasicBlock* several = new_block("several");
+  llvm::BasicBlock* several_body = new_block("several.body");
   llvm::BasicBlock* fast = new_block("fast");
   llvm::BasicBlock* fast_body = new_block("fast.body");
   llvm::BasicBlock* masked = new_block("masked");
@@ -316,14 +341,33 @@ void Emitter::emit_items() {
   if (aligned != nullptr) fast_stop = b_.CreateSelect(aligned, fast_stop, gang);
   const bool doubled = two_bodies_ =
       !lanes_.has_loops && (aligned != nullptr || p_.size() <= most_doubled_instructions);
+  const bool interleaved = doubled && gangs_at_once_ > 1 && !lanes_.has_regions;
   llvm::BasicBlock* row_ready = b_.GetInsertBlock();
-  b_.CreateBr(doubled ? fast : masked);
+  b_.CreateBr(interleaved ? several : doubled ? fast : masked);
+
+  llvm::PHINode* s = nullptr;
+  if (interleaved) {
+    b_.SetInsertPoint(several);
+    s = b_.CreatePHI(i64, 2, "s");
+    s->addIncoming(gang, row_ready);
+    llvm::Value* next = b_.CreateAdd(s, b_.getInt64(static_cast<std::uint64_t>(gangs_at_once_)));
+    b_.CreateCondBr(b_.CreateICmpULE(next, fast_stop), several_body, fast);
+    b_.SetInsertPoint(several_body);
+    streaming_ = aligned != nullptr;
+    emit_interleaved_bodies(s);
+    streaming_ = false;
+    s->addIncoming(next, b_.GetInsertBlock());
+    b_.CreateBr(several);
+  } else {
+    for (llvm::BasicBlock* unused : {several, several_body}) unused->eraseFromParent();
+  }
 
   llvm::PHINode* x = nullptr;
   if (doubled) {
     b_.SetInsertPoint(fast);
     x = b_.CreatePHI(i64, 2, "x");
-    x->addIncoming(gang, row_ready);
+    x->addIncoming(interleaved ? static_cast<llvm::Value*>(s) : gang,
+                   interleaved ? several : row_ready);
     b_.CreateCondBr(b_.CreateICmpULT(x, fast_stop), fast_body, masked);
     b_.SetInsertPoint(fast_body);
     gang_x_ = b_.CreateMul(x, lanes);
@@ -562,8 +606,8 @@ llvm::Value* Emitter::entry_slot(llvm::Type* type) {
 }
 
 std::unique_ptr<llvm::Module> emit_ir(const jit::Program& program, const LaneAnalysis& lanes,
-                                      llvm::LLVMContext& context) {
-  std::unique_ptr<llvm::Module> module = Emitter(program, lanes, context).emit();
+                                      int gangs_at_once, llvm::LLVMContext& context) {
+  std::unique_ptr<llvm::Module> module = Emitter(program, lanes, gangs_at_once, context).emit();
 #ifndef NDEBUG
   std::string words;
   llvm::raw_string_ostream out(words);

@@ -37,7 +37,8 @@ inline constexpr int tile_rows = 32;
 inline constexpr int most_doubled_instructions = 48;
 
 /// NotImplemented names what gangs cannot do yet. `program` has no calls (jit::inline_calls).
+/// `gangs_at_once` full gangs of straight code are interleaved.
 std::unique_ptr<llvm::Module> emit_ir(const jit::Program& program, const LaneAnalysis& lanes,
-                                      llvm::LLVMContext& context);
+                                      int gangs_at_once, llvm::LLVMContext& context);
 
 }  // namespace noyau::llvm_backend

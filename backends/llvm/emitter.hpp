@@ -22,7 +22,8 @@ struct LaneValue {
 
 class Emitter {
  public:
-  Emitter(const jit::Program& program, const LaneAnalysis& lanes, llvm::LLVMContext& context);
+  Emitter(const jit::Program& program, const LaneAnalysis& lanes, int gangs_at_once,
+          llvm::LLVMContext& context);
   std::unique_ptr<llvm::Module> emit();
 
  private:
@@ -54,6 +55,8 @@ class Emitter {
   void emit_gangs_of_block(llvm::Value* block_number);
   void emit_level(Level level);
   void emit_body(llvm::Value* mask);
+  void emit_in_body(jit::Value v);
+  void emit_interleaved_bodies(llvm::Value* gang);
   void emit_instruction(jit::Value v);
   void emit_leaf(jit::Value v);
   void emit_thread(jit::Value v);
@@ -144,6 +147,7 @@ class Emitter {
 
   const jit::Program& p_;
   const LaneAnalysis& lanes_;
+  const int gangs_at_once_;
   llvm::LLVMContext& context_;
   std::unique_ptr<llvm::Module> module_;
   llvm::Function* function_ = nullptr;

@@ -49,6 +49,7 @@ class Analyser {
       find_row_step(v);
       mark_transposed(v);
     }
+    measure_live();
     return std::move(made_);
   }
 
@@ -174,6 +175,27 @@ class Analyser {
     if (offset.spread == Spread::affine && !near && offset.level != Level::gang &&
         offset.row_step_known && offset.row_step == 1 && made_.transposed_loads.size() < most) {
       made_.transposed_loads.push_back(v);
+    }
+  }
+
+  /// How much is alive at once, in the program's order.
+  void measure_live() {
+    std::vector<Value> last(static_cast<std::size_t>(p_.size()), no_value);
+    for (Value v = 0; v < p_.size(); ++v) {
+      for (Value used : p_.operands_of(p_[v])) last[static_cast<std::size_t>(used)] = v;
+    }
+    const auto bytes = [&](Value v) {
+      return info(v).spread == Spread::varying ? std::max<std::int64_t>(4, size_of(p_[v].type)) : 0;
+    };
+    std::int64_t live = 0;
+    for (Value v = 0; v < p_.size(); ++v) {
+      for (Value used : p_.operands_of(p_[v])) {
+        if (last[static_cast<std::size_t>(used)] != v) continue;
+        live -= bytes(used);
+        last[static_cast<std::size_t>(used)] = no_value;  // it may be used twice here
+      }
+      if (last[static_cast<std::size_t>(v)] != no_value) live += bytes(v);
+      made_.live_bytes = std::max(made_.live_bytes, live);
     }
   }
 

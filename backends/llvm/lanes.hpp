@@ -54,9 +54,10 @@ struct LaneAnalysis {
   bool uses_block[3] = {false, false, false};
   /// Items: loads whose lanes are apart in memory but whose rows are neighbours, a transpose.
   std::vector<jit::Value> transposed_loads;
-  bool one_gang = true;       ///< blocks: the block is one gang
-  bool rows_of_gangs = true;  ///< blocks of several gangs: thread 0 is affine in each
-  std::int64_t cost = 0;      ///< instructions of the gang level, those in loops counted 16 times
+  bool one_gang = true;         ///< blocks: the block is one gang
+  bool rows_of_gangs = true;    ///< blocks of several gangs: thread 0 is affine in each
+  std::int64_t cost = 0;        ///< instructions of the gang level, those in loops counted 16 times
+  std::int64_t live_bytes = 0;  ///< of straight code: what a lane's values take at once, at most
 };
 
 /// `program` has no functions left (jit::inline_calls).

@@ -171,9 +171,19 @@ void StepRunner::run_kernel(const LaunchStep& step) {
   }
   const std::int64_t units = kernel.units(step.extent);
   if (units == 0) return;
-  const int workers = workers_for(units, estimated_nanoseconds(step));
+  const double estimate = estimated_nanoseconds(step);
+  const int workers = workers_for(units, estimate);
   KernelLaunch launch{&kernel, &step, memory_table(kernel, step, workers), {}};
-  parallel_for(units, workers, run_chunk, &launch);
+  if (!kernel.may_improve()) {
+    parallel_for(units, workers, run_chunk, &launch);
+  } else if (estimate < inline_nanoseconds) {  // a look at the clock would be dear
+    parallel_for(units, workers, run_chunk, &launch);
+    kernel.ran(static_cast<std::int64_t>(estimate));
+  } else {
+    const auto start = Clock::now();
+    parallel_for(units, workers, run_chunk, &launch);
+    kernel.ran(std::chrono::nanoseconds(Clock::now() - start).count());
+  }
   if (launch.error.code != 0) {
     throw IndexError(fmt::format(
         "kernel '{}': index {} is out of range (fault {}); check the indices that it was given",
@@ -230,8 +240,10 @@ Queue::Queue() : inline_runner_(1) {
   pthread_atfork(nullptr, nullptr, [] { forked.store(true, std::memory_order_relaxed); });
 }
 
+bool was_forked() { return forked.load(std::memory_order_relaxed); }
+
 void check_process() {
-  if (forked.load(std::memory_order_relaxed)) {
+  if (was_forked()) {
     throw DeviceError(
         "cpu:0: used in a forked child: its threads stayed in the parent. Start processes with "
         "posix_spawn or exec, or fork before the first use of Noyau");

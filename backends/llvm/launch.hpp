@@ -89,5 +89,6 @@ class Queue {
 
 /// DeviceError in a child that was forked from a process that uses Noyau: its threads are not here.
 void check_process();
+bool was_forked();
 
 }  // namespace noyau::llvm_backend
