@@ -1,4 +1,4 @@
-// How often plans were made and found again.
+// How often plans were made, found again, and made again without layouts.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -9,6 +9,9 @@ namespace noyau {
 
 struct PlanCounters {
   std::atomic<std::int64_t> made{0}, reused{0};
+  /// Plans whose layouts or epilogues failed with an InternalError, so that row-major ones were
+  /// made instead: each is a bug.
+  std::atomic<std::int64_t> made_plain{0};
 };
 PlanCounters& plan_counters();
 

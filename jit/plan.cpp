@@ -4,8 +4,12 @@
 
 #include <fmt/format.h>
 
+#include <unordered_map>
+
 #include "core/log.hpp"
 #include "core/module.hpp"
+#include "core/plan_counters.hpp"
+#include "jit/affine.hpp"
 #include "jit/cache.hpp"
 #include "jit/generated.hpp"
 #include "jit/layout.hpp"
@@ -83,6 +87,7 @@ class Planner {
   /// concatenation to the first, so that a part may be a whole itself.
   void place_parts() {
     const std::vector<char> shown = shown_whole(trace_);
+    const Readers readers = readers_of_parts();
     for (std::int32_t i = static_cast<std::int32_t>(trace_.nodes.size()); i-- > 0;) {
       if (node(i).kind != NodeKind::concatenate || !is_in_memory(i)) continue;
       const Shape strides = layouts_[static_cast<std::size_t>(i)];
@@ -93,13 +98,33 @@ class Planner {
             shown[static_cast<std::size_t>(e.producer)] == 0 && part.kind != NodeKind::data &&
             part.kind != NodeKind::constant && part.kind != NodeKind::set &&
             part.node->output_count == 1 && !parts_.count(e.producer) &&
-            part.shape().elements() > 0) {
+            part.shape().elements() > 0 && can_lie(e.producer, strides, readers)) {
           parts_[e.producer] = {i, start * strides[concatenated_axis(i)]};
           layouts_[static_cast<std::size_t>(e.producer)] = strides;
         }
         start += (*e.shape)[concatenated_axis(i)];
       }
     }
+  }
+  using Readers = std::unordered_map<std::int32_t, std::vector<const Edge*>>;
+  Readers readers_of_parts() const {
+    Readers readers;
+    for (std::int32_t i = 0; i < static_cast<std::int32_t>(trace_.nodes.size()); ++i)
+      if (node(i).kind == NodeKind::concatenate)
+        for (const Edge& e : trace_.edges_of(i)) readers[e.producer];
+    if (readers.empty()) return readers;
+    for (const TraceNode& t : trace_.nodes)
+      for (const Edge& e : trace_.edges_of(t))
+        if (auto part = readers.find(e.producer); part != readers.end()) part->second.push_back(&e);
+    return readers;
+  }
+  /// Whether all who read a part find it in memory with these strides.
+  bool can_lie(std::int32_t part, const Shape& strides, const Readers& readers) const {
+    for (const Edge* e : readers.at(part))
+      if (!in_storage({e->offset, {e->strides.begin(), e->strides.end()}},
+                      {e->shape->begin(), e->shape->size()}, node(part).shape(), strides))
+        return false;
+    return true;
   }
   int concatenated_axis(std::int32_t i) const {
     return std::get<AxesAttributes>(node(i).node->attributes).axes[0];
@@ -483,7 +508,11 @@ Plan make_plan(const Trace& trace, const PlanOptions& options) {
       absorb_epilogues(tuned, trace.device.backend());
       return Planner(tuned, options).run();
     } catch (const InternalError& error) {
-      // A layout that does not work out costs time, never a result.
+      // A layout that does not work out costs time, never a result; it is our bug all the same.
+#ifndef NDEBUG
+      throw;
+#endif
+      plan_counters().made_plain.fetch_add(1, std::memory_order_relaxed);
       logging::write(1, fmt::format("plan: {}; planned again with row-major memory", error.what()));
     }
   }

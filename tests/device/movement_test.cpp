@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include "core/plan_counters.hpp"
 #include "tests/common/devices.hpp"
 #include "tests/common/expected.hpp"
 #include "tests/common/values.hpp"
@@ -159,6 +160,20 @@ TEST_P(Movement, ViewsOfOtherExtentsAreOtherPlans) {
     EXPECT_TRUE(agrees(argmax(part, 1))) << width;
     EXPECT_TRUE(agrees(matmul(part, y[slice(0, width)]))) << width;
   }
+}
+
+// A part that a product reads in another shape cannot lie inside of the whole.
+TEST_P(Movement, PartsReadInAnotherShape) {
+  Numbers numbers(78);
+  const Array x = random_array(numbers, float32, {4, 6}),
+              y = random_array(numbers, float32, {4, 3}),
+              w = random_array(numbers, float32, {24, 5});
+  const auto plain = [] { return plan_counters().made_plain.load(); };
+  const auto before = plain();
+  const Array part = x * y[{slice(), slice(0, 1)}];
+  EXPECT_TRUE(
+      all_agree(std::vector<Array>{concatenate({part, y}, 1), matmul(reshape(part, {1, 24}), w)}));
+  EXPECT_EQ(plain(), before);
 }
 
 NOYAU_FOR_EACH_DEVICE(Movement);
