@@ -59,9 +59,7 @@ class Planner {
     finish_outputs();
     compile();
     plan_memory(plan_);
-#ifndef NDEBUG
     verify_plan(plan_);
-#endif
     return std::move(plan_);
   }
 
@@ -230,11 +228,11 @@ class Planner {
     const auto size = static_cast<std::int64_t>(size_of(node(i).node->dtype_of(output)));
     return {buffer_of(i, output), offset * size};
   }
-  std::int32_t scratch(std::int64_t bytes) {
+  PlanPointer to_scratch(std::int64_t bytes) {
     PlanBuffer b;
     b.bytes = bytes;
     plan_.buffers.push_back(b);
-    return static_cast<std::int32_t>(plan_.buffers.size()) - 1;
+    return {static_cast<std::int32_t>(plan_.buffers.size()) - 1, 0, Access::write};
   }
 
   void kernel_step(const Kernel& kernel) {
@@ -245,17 +243,18 @@ class Planner {
     step.name = kernel.name;
     for (const KernelBuffer& b : kernel.buffers) {
       step.pointers.push_back(pointer_to(b.value, b.output, b.offset));
+      if (b.written) step.pointers.back().access = Access::write;
       step.bytes += plan_.buffers[static_cast<std::size_t>(step.pointers.back().buffer)].bytes;
     }
-    for (std::int64_t bytes : lowered.scratch_bytes) step.pointers.push_back({scratch(bytes), 0});
+    for (std::int64_t bytes : lowered.scratch_bytes) step.pointers.push_back(to_scratch(bytes));
     if (lowered.ticket_bytes > 0) {
-      const std::int32_t tickets = scratch(lowered.ticket_bytes);
-      step.pointers.push_back({tickets, 0});
+      const PlanPointer tickets = to_scratch(lowered.ticket_bytes);
+      step.pointers.push_back({tickets.buffer, 0, Access::update});
       PlanStep clear;
       clear.kind = LaunchStep::Kind::fill;
       clear.name = "clear";
       clear.bytes = lowered.ticket_bytes;
-      clear.pointers.push_back({tickets, 0});
+      clear.pointers.push_back(tickets);
       add(std::move(clear), {});
     }
     std::copy(lowered.extent, lowered.extent + 3, step.extent);
@@ -266,6 +265,7 @@ class Planner {
   }
 
   void add(PlanStep step, Program program) {
+    for (PlanPointer& p : step.pointers) p.value = p.buffer;
     plan_.steps.push_back(std::move(step));
     programs_.push_back(std::move(program));
   }
@@ -296,7 +296,9 @@ class Planner {
     return {placed->view, pointer_to(e.producer, e.output, placed->offset)};
   }
   Operand result(std::int32_t i, int output = 0) {
-    return {result_view(trace_, layouts_, i, output), pointer_to(i, output, 0)};
+    Operand o{result_view(trace_, layouts_, i, output), pointer_to(i, output, 0)};
+    o.pointer.access = Access::write;
+    return o;
   }
 
   void node_step(std::int32_t i) {
@@ -366,7 +368,7 @@ class Planner {
     step.pointers = std::move(pointers);
     for (std::size_t k = 0; k < in.size(); ++k)
       step.versioned.push_back(trace_.edges_of(t)[k].producer);
-    step.pointers.push_back({scratch(step.call ? step.call->workspace_bytes() : 0), 0});
+    step.pointers.push_back(to_scratch(step.call ? step.call->workspace_bytes() : 0));
     for (const PlanPointer& p : step.pointers)
       step.bytes += plan_.buffers[static_cast<std::size_t>(p.buffer)].bytes;
     if (options_.describe) plan_.text += fmt::format("library {}\n", step.name);
@@ -382,7 +384,8 @@ class Planner {
     TensorView view{out.view.dtype, value.view.shape, region.strides};
     copy_step(value, view,
               {out.pointer.buffer,
-               out.pointer.offset + region.offset * static_cast<std::int64_t>(size_of(view.dtype))},
+               out.pointer.offset + region.offset * static_cast<std::int64_t>(size_of(view.dtype)),
+               Access::update},
               "set");
   }
 
@@ -424,6 +427,7 @@ class Planner {
     LoweredKernel lowered = lower(kernel, schedule, trace_.slot_types);
     PlanStep step;
     step.name = name;
+    if (where.access == Access::read) where.access = Access::write;
     step.pointers = {from.pointer, where};
     step.bytes = 2 * to.shape.elements() * static_cast<std::int64_t>(size_of(to.dtype));
     std::copy(lowered.extent, lowered.extent + 3, step.extent);

@@ -28,9 +28,14 @@ struct PlanBuffer {
   std::int32_t first = 0, last = -1;  ///< steps between which a temporary lives
 };
 
+/// What a step does there. update: changes a part of what is there.
+enum class Access : std::uint8_t { read, write, update };
+
 struct PlanPointer {
   std::int32_t buffer = 0;
   std::int64_t offset = 0;  ///< bytes
+  Access access = Access::read;
+  std::int32_t value = -1;  ///< the buffer it was planned for, which may lie in another's memory
 };
 
 struct PlanStep {
@@ -74,8 +79,8 @@ Plan make_plan(const Trace& trace, const PlanOptions& options);
 
 /// Assigns arena offsets to temporaries by their lifetimes.
 void plan_memory(Plan& plan);
-/// Checks that each value is made once, before it is read, and that temporaries alive together do
-/// not overlap. InternalError.
+/// Checks that each value is made once, before it is read, and not overwritten until then; that all
+/// outputs are made; that temporaries alive together do not overlap. InternalError.
 void verify_plan(const Plan& plan);
 
 }  // namespace noyau::jit

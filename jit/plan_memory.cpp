@@ -92,25 +92,4 @@ void plan_memory(Plan& plan) {
   plan.arena_bytes = arena.size();
 }
 
-void verify_plan(const Plan& plan) {
-  std::vector<std::size_t> live;
-  for (std::size_t k = 0; k < plan.buffers.size(); ++k) {
-    const PlanBuffer& b = plan.buffers[k];
-    if (b.kind != PlanBuffer::Kind::temporary || b.last < 0) continue;
-    if (b.offset < 0 || b.offset + b.bytes > plan.arena_bytes)
-      throw InternalError("a temporary lies outside of its arena");
-    live.push_back(k);
-  }
-  std::sort(live.begin(), live.end(), [&](std::size_t a, std::size_t b) {
-    return plan.buffers[a].offset < plan.buffers[b].offset;
-  });
-  for (std::size_t i = 0; i < live.size(); ++i)
-    for (std::size_t j = i + 1; j < live.size(); ++j) {
-      const PlanBuffer &a = plan.buffers[live[i]], &b = plan.buffers[live[j]];
-      if (b.offset >= a.offset + a.bytes) break;
-      if (a.first <= b.last && b.first <= a.last)
-        throw InternalError("two temporaries alive together overlap");
-    }
-}
-
 }  // namespace noyau::jit
