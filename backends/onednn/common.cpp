@@ -18,15 +18,14 @@ using Memory = dnnl::memory;
 
 /// Sums of products in float32 as they are defined: no bfloat16 or TF32 behind the caller's back,
 /// whatever the environment says. The scratchpad comes from the plan's workspace, which is warm.
-dnnl::primitive_attr strict_attributes(bool relu) {
+dnnl::primitive_attr strict_attributes(bool relu, bool adds = false) {
   dnnl::primitive_attr attributes;
   attributes.set_fpmath_mode(dnnl::fpmath_mode::strict);
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  if (relu) {
-    dnnl::post_ops after;
-    after.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
-    attributes.set_post_ops(after);
-  }
+  dnnl::post_ops after;
+  if (adds) after.append_sum(1.0f);
+  if (relu) after.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
+  attributes.set_post_ops(after);
   return attributes;
 }
 
@@ -99,8 +98,8 @@ std::optional<Choice> choose_gradient(const Convolution& c) {
 std::optional<Choice> choose_forward_as_it_is(const Convolution& c) {
   return unless_unimplemented([&] {
     const auto wanted = forward_descriptor(c);
-    dnnl::convolution_forward::primitive_desc descriptions(wanted, strict_attributes(c.relu),
-                                                           engine());
+    dnnl::convolution_forward::primitive_desc descriptions(
+        wanted, strict_attributes(c.relu, c.adds), engine());
     return first_usable(descriptions, c);
   });
 }

@@ -44,6 +44,7 @@ struct Convolution {
   Dims x, weights, y, stride, dilation, padding_low, padding_high;
   bool bias = false;
   bool relu = false;
+  bool adds = false;  ///< forward only: to what y holds
   std::int64_t groups() const { return weights.size() == 5 ? weights[0] : 1; }
 };
 

@@ -5,6 +5,7 @@
 #include "backends/onednn/deterministic.hpp"
 #include "backends/onednn/routines.hpp"
 #include "backends/onednn/sequence.hpp"
+#include "backends/onednn/wide_sums.hpp"
 #include "noyau/error.hpp"
 
 namespace noyau::onednn {
@@ -19,7 +20,7 @@ class ConvolutionRoutine final : public LibraryRoutine {
 
   bool accepts(const LibraryCall& call) const override {
     const auto convolution = check_convolution(call, LibraryCall::Kind::convolution);
-    return convolution && choose_forward(*convolution);
+    return convolution && (has_wide_sums(*convolution) || choose_forward(*convolution));
   }
 
   std::unique_ptr<PreparedCall> prepare(const LibraryCall& call) const override {
@@ -29,6 +30,10 @@ class ConvolutionRoutine final : public LibraryRoutine {
     auto sequence = std::make_unique<Sequence>(routine_name);
     translate_errors(routine_name, [&] {
       // choose,
+      if (has_wide_sums(*convolution)) {
+        const auto [x, weights, y] = views_of(call);
+        return set_wide_sums(*convolution, *x, *weights, false, *y, *sequence);
+      }
       const auto choice = choose_forward(*convolution);
       if (!choice) throw InternalError("onednn.convolution: no implementation");
       // set; the launch is Sequence::run.
