@@ -82,8 +82,12 @@ NOYAU_INLINE void sum_tiles(const Part& part) {
         widen(run, l.run, cells + t * terms + h * l.run);
       }
     }
-    Vector sums[tile][vectors] = {};
-    for (std::int64_t i = 0; i < terms; ++i) {
+    Vector sums[tile][vectors];
+#pragma GCC unroll 12
+    for (int t = 0; t < tile; ++t)
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) sums[t][v] = cells[t * terms] * part.weights[v];
+    for (std::int64_t i = 1; i < terms; ++i) {
       const Vector* weights = part.weights + i * vectors;
 #pragma GCC unroll 12
       for (int t = 0; t < tile; ++t) {
@@ -93,8 +97,11 @@ NOYAU_INLINE void sum_tiles(const Part& part) {
       }
     }
     float* to = part.y + image * l.y_image + row * l.y_row;
-    for (int t = 0; t < tile && first + t < l.columns; ++t) {
+#pragma GCC unroll 12
+    for (int t = 0; t < tile; ++t) {
+      if (first + t >= l.columns) break;
       float* out = to + (first + t) * l.y_column;
+#pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) {
         Vector sum = sums[t][v] + part.bias[v];
         if (l.relu) sum = sum > 0.0 ? sum : Vector{};

@@ -179,6 +179,9 @@ const std::vector<ConvolutionCase>& convolution_cases() {
       {1, 1, 12, 20, 2, 2, 7, 7, {3, 3}, {0, 1}, {1, 0}, {1, 1}},
       {1, 1, 4, 4, 2, 2, 5, 5, {1, 1}, {3, 2}, {2, 3}, {1, 1}},    // padding beyond the reach
       {1, 1, 8, 8, 3, 3, 10, 10, {4, 4}, {0, 0}, {0, 0}, {1, 1}},  // pixels that no window reads
+      {2, 1, 20, 13, 1, 1, 9, 7, {1, 1}, {0, 0}, {0, 0}, {1, 1}},  // sums in float64,
+      {2, 1, 13, 20, 1, 1, 9, 7, {1, 1}, {0, 0}, {0, 0}, {1, 1}},  // also of the gradient,
+      {2, 1, 8, 48, 3, 3, 9, 8, {1, 1}, {1, 1}, {1, 1}, {1, 1}},   // which has sums in blocks here
   };
   return cases;
 }

@@ -163,19 +163,16 @@ TEST_P(Style, LossesOfTheFirstTenSteps) {
     jit::PlanOptions options;
     options.library = library;
     const PlanScope scope(options);
-    // The table has ten digits. At iteration 2 a unit of fire2 is 2.7e-5 before its relu, where
-    // values are about 63: about one unit in the last place. Which side float32 takes decides the
-    // next steps by up to 6e-4; Noyau's own convolutions take the table's side, oneDNN's the other.
-    const auto tolerance = [dtype = dtype, library = library](int iteration) {
-      return dtype == float64 ? 2e-9 : iteration < 3 || !library ? 1e-5 : 1e-3;
-    };
+    // The table has ten digits. At iteration 2 a unit of fire2 is 2.7e-5 above its relu, as sums of
+    // values around 100: sums in plain order often lose it, and the next losses are off by 6e-4.
+    const double tolerance = dtype == float64 ? 2e-9 : 1e-5;
     int steps = 0;
     const auto watch = [&](const style::Step& step) {
       const Array values[] = {step.losses.content, step.losses.style, step.losses.tv,
                               step.losses.total};
       for (int k = 0; k < 4; ++k) {
         const double expected = golden[step.iteration][k], value = values[k].item<double>();
-        EXPECT_LE(std::abs(value - expected), tolerance(step.iteration) * std::abs(expected))
+        EXPECT_LE(std::abs(value - expected), tolerance * std::abs(expected))
             << "iteration " << step.iteration << ", loss " << k << ": " << value;
       }
       return ++steps < 10;
