@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
+#include <numeric>
 
+#include "core/eval.hpp"
 #include "noyau/noyau.hpp"
 #include "tests/common/devices.hpp"
 #include "tests/common/expected.hpp"
@@ -58,6 +60,28 @@ std::vector<Value> in_parts(const RandomProgram& program) {
   return values_of(results_of(program, values));
 }
 
+/// All results as one plan that is made in another way.
+std::vector<Value> planned(const RandomProgram& program, bool fuse, bool merge) {
+  jit::PlanOptions options;
+  options.fusion.fuse = fuse;
+  options.merge = merge;
+  const PlanScope scope(options);
+  return at_once(program);
+}
+/// The results one after the other, in another order, with all values held.
+std::vector<Value> shuffled(const RandomProgram& program) {
+  Numbers numbers(program.seed + 1);
+  const std::vector<Array> results = results_of(program, program.build());
+  std::vector<std::size_t> order(results.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  for (std::size_t k = order.size(); k > 1; --k)
+    std::swap(
+        order[k - 1],
+        order[static_cast<std::size_t>(numbers.between(0, static_cast<std::int64_t>(k) - 1))]);
+  for (std::size_t k : order) results[k].eval();
+  return values_of(results);
+}
+
 /// The same kernels, run by the interpreter of programs.
 std::vector<Value> interpreted(const RandomProgram& program) {
   const DeviceScope scope(interpreter_device());
@@ -104,6 +128,23 @@ std::string check(const RandomProgram& program) {
     compare("evaluated in parts", parts, is_right);
     compare("one by one and at once differ", unfused, is_same);
     compare("in parts and at once differ", parts, is_same);
+    const auto twin = [&](const char* way, const std::vector<Value>& got) {
+      compare(way, got, is_right);
+      compare((std::string(way) + " and at once differ").c_str(), got, is_same);
+    };
+    switch (program.seed % 4) {  // each of them takes time
+      case 0:
+        twin("without fusion", planned(program, false, true));
+        break;
+      case 1:
+        twin("without merging", planned(program, true, false));
+        break;
+      case 2:
+        twin("in another order", shuffled(program));
+        break;
+      default:
+        break;
+    }
     if (program.seed % 8 == 0) {  // it is slow
       const std::vector<Value> slow = interpreted(program);
       compare("interpreted", slow, is_right);
