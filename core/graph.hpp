@@ -139,7 +139,7 @@ class NodeRef {
 
 /// Where the values of one output are: dense, row-major, `offset` bytes into the buffer.
 struct Storage {
-  BufferRef buffer;
+  BufferUse buffer;
   std::int64_t offset = 0;
 };
 

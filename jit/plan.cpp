@@ -57,6 +57,7 @@ class Planner {
       else node_step(units_[u].node);
     }
     finish_outputs();
+    share_memory();
     compile();
     plan_memory(plan_);
     verify_plan(plan_);
@@ -213,6 +214,7 @@ class Planner {
       b.kind = node(i).kind == NodeKind::data ? PlanBuffer::Kind::leaf
                : node(i).stored               ? PlanBuffer::Kind::stored
                                               : PlanBuffer::Kind::temporary;
+      b.donatable = node(i).donatable;
       b.bytes = node(i).shape().elements() *
                 static_cast<std::int64_t>(size_of(node(i).node->dtype_of(output)));
       plan_.buffers.push_back(b);
@@ -246,6 +248,7 @@ class Planner {
       if (b.written) step.pointers.back().access = Access::write;
       step.bytes += plan_.buffers[static_cast<std::size_t>(step.pointers.back().buffer)].bytes;
     }
+    step.in_place = in_place_pairs(kernel, step.pointers);
     for (std::int64_t bytes : lowered.scratch_bytes) step.pointers.push_back(to_scratch(bytes));
     if (lowered.ticket_bytes > 0) {
       const PlanPointer tickets = to_scratch(lowered.ticket_bytes);
@@ -259,15 +262,18 @@ class Planner {
     }
     std::copy(lowered.extent, lowered.extent + 3, step.extent);
     step.parameters = std::move(lowered.parameters);
-    if (options_.describe)
-      plan_.text += fmt::format("{}  schedule {}\n", print(kernel), print(schedule));
-    add(std::move(step), simplify(lowered.program));
+    add(std::move(step), simplify(lowered.program), text_of(kernel, schedule));
+  }
+  std::string text_of(const Kernel& kernel, const Schedule& schedule) const {
+    if (!options_.describe) return {};
+    return fmt::format("{}  schedule {}\n", print(kernel), print(schedule));
   }
 
-  void add(PlanStep step, Program program) {
+  void add(PlanStep step, Program program, std::string text = {}) {
     for (PlanPointer& p : step.pointers) p.value = p.buffer;
     plan_.steps.push_back(std::move(step));
     programs_.push_back(std::move(program));
+    texts_.push_back(std::move(text));
   }
 
   void generated_step(GeneratedKernel generated, std::string name,
@@ -279,9 +285,9 @@ class Planner {
     for (std::uint64_t bits : generated.parameters) step.parameters.push_back({-1, bits});
     for (const PlanPointer& p : step.pointers)
       step.bytes += plan_.buffers[static_cast<std::size_t>(p.buffer)].bytes;
-    if (options_.describe) plan_.text += fmt::format("kernel {}\n", step.name);
+    std::string text = fmt::format("kernel {}\n", step.name);
     generated.program.name = step.name;
-    add(std::move(step), simplify(generated.program));
+    add(std::move(step), simplify(generated.program), std::move(text));
   }
 
   struct Operand {
@@ -371,15 +377,23 @@ class Planner {
     step.pointers.push_back(to_scratch(step.call ? step.call->workspace_bytes() : 0));
     for (const PlanPointer& p : step.pointers)
       step.bytes += plan_.buffers[static_cast<std::size_t>(p.buffer)].bytes;
-    if (options_.describe) plan_.text += fmt::format("library {}\n", step.name);
-    add(std::move(step), {});
+    std::string text = fmt::format("library {}\n", step.name);
+    add(std::move(step), {}, std::move(text));
   }
 
-  /// A copy of the whole, then the region: never a fused choice, so that x = set(x, ...) can become
-  /// the slice alone.
+  /// A copy of the whole, then the region: never a fused choice, so that x = set(x, ...) becomes
+  /// the slice alone when x is at its end. A value that is part of x itself is put aside first.
   void set_step(std::int32_t i) {
-    const Operand x = operand(i, 0), value = operand(i, 1), out = result(i);
-    copy_step(x, out.view, out.pointer, "copy");
+    const Operand x = operand(i, 0), out = result(i);
+    Operand value = operand(i, 1);
+    if (value.pointer.buffer == x.pointer.buffer && may_give(x.pointer.buffer)) {
+      const PlanPointer memory = to_scratch(byte_size(value.view.shape, value.view.dtype));
+      const Operand aside{{value.view.dtype, value.view.shape, value.view.shape.dense_strides()},
+                          {memory.buffer, 0}};
+      copy_step(value, aside.view, aside.pointer, "aside");
+      value = aside;
+    }
+    copy_step(x, out.view, out.pointer, "copy", true);
     const auto& region = std::get<ViewAttributes>(node(i).node->attributes);
     TensorView view{out.view.dtype, value.view.shape, region.strides};
     copy_step(value, view,
@@ -387,6 +401,11 @@ class Planner {
                out.pointer.offset + region.offset * static_cast<std::int64_t>(size_of(view.dtype)),
                Access::update},
               "set");
+  }
+
+  bool may_give(std::int32_t buffer) const {
+    const PlanBuffer& b = plan_.buffers[static_cast<std::size_t>(buffer)];
+    return b.kind == PlanBuffer::Kind::temporary || b.donatable;
   }
 
   /// Copies the parts that could not be written in place.
@@ -406,7 +425,9 @@ class Planner {
     }
   }
 
-  void copy_step(const Operand& from, const TensorView& to, PlanPointer where, const char* name) {
+  /// `whole`: into memory of its own, which may be that of `from`.
+  void copy_step(const Operand& from, const TensorView& to, PlanPointer where, const char* name,
+                 bool whole = false) {
     if (to.shape.elements() == 0) return;
     Kernel kernel;
     kernel.name = name;
@@ -429,12 +450,12 @@ class Planner {
     step.name = name;
     if (where.access == Access::read) where.access = Access::write;
     step.pointers = {from.pointer, where};
+    if (whole) step.in_place = in_place_pairs(kernel, step.pointers);
+    step.copies_whole = whole;
     step.bytes = 2 * to.shape.elements() * static_cast<std::int64_t>(size_of(to.dtype));
     std::copy(lowered.extent, lowered.extent + 3, step.extent);
     step.parameters = std::move(lowered.parameters);
-    if (options_.describe)
-      plan_.text += fmt::format("{}  schedule {}\n", print(kernel), print(schedule));
-    add(std::move(step), simplify(lowered.program));
+    add(std::move(step), simplify(lowered.program), text_of(kernel, schedule));
   }
 
   // -- the end
@@ -459,6 +480,24 @@ class Planner {
         plan_.counted.push_back(i);
       }
     }
+  }
+
+  /// Results take over memory that dies with the step that makes them; copies that became needless
+  /// go.
+  void share_memory() {
+    const std::vector<char> needless = reuse_in_place(plan_);
+    std::size_t kept = 0;
+    for (std::size_t s = 0; s < needless.size(); ++s) {
+      if (needless[s]) continue;
+      if (options_.describe) plan_.text += texts_[s];
+      if (kept != s) {
+        plan_.steps[kept] = std::move(plan_.steps[s]);
+        programs_[kept] = std::move(programs_[s]);
+      }
+      ++kept;
+    }
+    plan_.steps.resize(kept);
+    programs_.resize(kept);
   }
 
   void compile() {
@@ -489,6 +528,7 @@ class Planner {
   std::vector<Unit> units_;
   std::map<std::pair<std::int32_t, std::int32_t>, std::int32_t> buffer_numbers_;
   std::vector<Program> programs_;
+  std::vector<std::string> texts_;  ///< of each step, for explain
   struct Part {
     std::int32_t whole;
     std::int64_t offset;  ///< in elements

@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/device.hpp"
 #include "jit/fusion.hpp"
+#include "jit/kernel.hpp"
 #include "jit/lower.hpp"
 #include "jit/trace.hpp"
 
@@ -26,6 +28,7 @@ struct PlanBuffer {
   std::int64_t bytes = 0;
   std::int64_t offset = 0;            ///< in the arena
   std::int32_t first = 0, last = -1;  ///< steps between which a temporary lives
+  bool donatable = false;             ///< a leaf whose memory a result may take over
 };
 
 /// What a step does there. update: changes a part of what is there.
@@ -38,6 +41,12 @@ struct PlanPointer {
   std::int32_t value = -1;  ///< the buffer it was planned for, which may lie in another's memory
 };
 
+/// Arguments of a kernel that may be the same memory: each item reads of the one only the element
+/// that it writes of the other. Loads stay in front of stores, so no pointer is `restrict`.
+struct InPlace {
+  std::int32_t input, output;  ///< of PlanStep::pointers
+};
+
 struct PlanStep {
   LaunchStep::Kind kind = LaunchStep::Kind::kernel;
   std::string name;
@@ -48,6 +57,8 @@ struct PlanStep {
   std::vector<ParameterSource> parameters;
   std::vector<std::int32_t> versioned;  ///< library: the trace node of each input, whose number
                                         ///< tells whether its values changed
+  std::vector<InPlace> in_place;
+  bool copies_whole = false;  ///< from input to output of its only pair: nothing to do in place
   std::int64_t bytes = 0;
   bool compiled = false;  ///< while the plan is fresh: compiled for it, not found in a cache
 };
@@ -77,6 +88,12 @@ struct PlanOptions {
 /// Makes and compiles a plan. Called under the eval mutex.
 Plan make_plan(const Trace& trace, const PlanOptions& options);
 
+/// The pairs of a kernel with these arguments.
+std::vector<InPlace> in_place_pairs(const Kernel& kernel, std::span<const PlanPointer> pointers);
+/// Gives results the memory of inputs that die with the step, where that step allows it: of
+/// temporaries, and of donatable leaves, whose buffers the results take over at commit. Returns for
+/// each step whether nothing is left to do in it.
+std::vector<char> reuse_in_place(Plan& plan);
 /// Assigns arena offsets to temporaries by their lifetimes.
 void plan_memory(Plan& plan);
 /// Checks that each value is made once, before it is read, and not overwritten until then; that all

@@ -37,6 +37,20 @@ bool is_dear(NodeKind kind) {
   }
 }
 
+/// Whether the values of an evaluated node are all there is in buffers of the pool's that no other
+/// node uses.
+bool owns_its_memory(const Node& node) {
+  for (std::size_t k = 0; k < node.storage.size(); ++k) {
+    const Buffer& buffer = *node.storage[k].buffer;
+    const std::size_t bytes = static_cast<std::size_t>(node.shape.elements()) *
+                              size_of(node.dtype_of(static_cast<int>(k)));
+    if (buffer.external || buffer.uses.load(std::memory_order_acquire) != 1 ||
+        buffer.bytes != bytes || node.storage[k].offset != 0)
+      return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 Resolved resolve(Node* node, int output) {
@@ -186,7 +200,8 @@ struct Visited {
   std::int32_t trace_index = -1;
   bool root = false, alive = false, held = false, stored = false, computed = false,
        wanted_by_new = false;
-  bool grouped = false;  ///< met as a member of a group
+  bool grouped = false;   ///< met as a member of a group
+  bool survives = false;  ///< reachable after the eval
 };
 
 class Lineariser {
@@ -258,9 +273,10 @@ class Lineariser {
   /// alive afterwards, computed (rather than only passed through, as aliases are), and stored.
   void decide() {
     for (auto v = visited_.rbegin(); v != visited_.rend(); ++v) {
+      const bool held_outside = v->node->references.load(std::memory_order_relaxed) > v->references;
+      v->survives |= held_outside;
       if (v->node->is_evaluated()) continue;
-      v->alive =
-          v->held || v->root || v->node->references.load(std::memory_order_relaxed) > v->references;
+      v->alive = v->held || v->root || held_outside;
       if (v->grouped && v->alive) v->root = true;
       if (v->root) v->computed = true;
       if (v->computed) mark_operands(*v->node);
@@ -286,14 +302,23 @@ class Lineariser {
                  (node.evals_unstored >= 2 && node.handles.load(std::memory_order_relaxed) > 0)));
     const bool is_new = v.computed && !again && !is_alias(node.kind);
     const bool keeps_inputs = v.alive && !v.stored;
+    v.survives |= v.alive;
+    // What is stored lets go of its inputs, unless a frame needs them. Other threads may read
+    // through an alias that somebody holds until the very end.
+    const bool inputs_survive =
+        v.survives && (!v.stored || is_alias(node.kind) || (node.frame != 0 && is_watched(node)));
     auto touch = [&](Node* input) {
       Visited& i = at(input);
       i.held |= keeps_inputs;
+      i.survives |= inputs_survive;
       i.wanted_by_new |= is_new || (is_alias(node.kind) && v.wanted_by_new);
     };
     for (const NodeRef& input : value_inputs(node)) touch(input.node());
     for (const NodeRef& input : gradient_inputs(node))
-      if (input.node()->visit == walk_) at(input.node()).held |= keeps_inputs;
+      if (input.node()->visit == walk_) {
+        at(input.node()).held |= keeps_inputs;
+        at(input.node()).survives |= inputs_survive;
+      }
     if (node.base.node()) touch(node.base.node());
   }
 
@@ -312,6 +337,7 @@ class Lineariser {
       t.root = v.root;
       t.stored = v.stored;
       t.alive = v.alive;
+      t.donatable = evaluated && !v.survives && owns_its_memory(node);
       t.first_edge = static_cast<std::int32_t>(trace_.edges.size());
       if (!trace_.device) trace_.device = node.device;
       if (!evaluated) {
@@ -412,7 +438,8 @@ class Lineariser {
     words.reserve(trace_.nodes.size() * 12 + trace_.edges.size() * 12);
     for (const TraceNode& t : trace_.nodes) {
       words.push_back(std::uint64_t{t.root} | std::uint64_t{t.stored} << 1 |
-                      static_cast<std::uint64_t>(t.shape().rank()) << 2);
+                      std::uint64_t{t.alive} << 2 | std::uint64_t{t.donatable} << 3 |
+                      static_cast<std::uint64_t>(t.shape().rank()) << 8);
       append_identity(trace_, t, words);
     }
     trace_.key = hash_bytes(words.data(), words.size() * sizeof(words[0]));
