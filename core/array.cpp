@@ -67,9 +67,8 @@ Array make_array_checked(const void* data, std::size_t count, DType stored, cons
         count, to_string(shape), elements));
   }
   const Device wanted = default_device(), device = staging_device(wanted);
-  BufferRef buffer =
-      memory::allocate(device.backend(), static_cast<std::size_t>(byte_size(shape, dtype)));
-  device.backend().wait(buffer->ready);  // recycled memory may still be in use
+  BufferRef buffer = memory::allocate_for_host(device.backend(),
+                                               static_cast<std::size_t>(byte_size(shape, dtype)));
   convert_values(data, stored, buffer->data, dtype, elements);
   return make_data(dtype, shape, device, {std::move(buffer), 0}).to(wanted);
 }

@@ -122,9 +122,11 @@ struct LaunchStep {
   std::string_view name;
 };
 
-/// A list of steps with what keeps its memory alive. Steps run in order.
+/// A list of steps. Steps run in order.
 struct Submission {
   std::vector<LaunchStep> steps;
+  /// What the pointers point into. A device that runs in order may let go of it at once: the pool
+  /// gives memory to later submissions alone, and none back before the device is idle.
   std::vector<BufferRef> keep_alive;
   std::shared_ptr<const void> owner;  ///< of the executables, calls and names
 };

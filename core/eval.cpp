@@ -165,6 +165,7 @@ PlanScope::~PlanScope() { plan_options = previous_; }
 
 void evaluate(std::span<const Array> arrays, bool materialise) {
   Evaluator& e = evaluator();
+  Memory memory;  // goes after the lock: a foreign buffer's deleter may evaluate
   std::lock_guard lock(e.mutex);
   std::vector<Array> roots;
   for (const Array& array : arrays) {
@@ -199,7 +200,7 @@ void evaluate(std::span<const Array> arrays, bool materialise) {
   (fresh ? plan_counters().made : plan_counters().reused).fetch_add(1, std::memory_order_relaxed);
   const std::shared_ptr<jit::Plan>& plan = found->second;
 
-  const Memory memory = allocate(*plan, trace, backend);
+  memory = allocate(*plan, trace, backend);
   log_steps(*plan, fresh);
   const std::uint64_t ticket = backend.submit(submission_of(*plan, plan, trace, memory));
   if (memory.arena) memory.arena->ready.store(ticket, std::memory_order_release);

@@ -43,8 +43,14 @@ std::size_t bytes_of(std::size_t size_class) {
   return ((size_class - 8 * shift + 1) << shift) * step;
 }
 
+struct Block {
+  std::byte* data = nullptr;
+  std::uint64_t ready = 0;  ///< the ticket of its last use
+};
+enum class Writer { device, host };
+
 struct FreeList {
-  std::vector<std::byte*> blocks;
+  std::vector<Block> blocks;
   std::size_t owned = 0;     ///< blocks of this class that came from the device, in use or free
   std::size_t given_up = 0;  ///< blocks that went back to make room and were not asked for since
 };
@@ -62,15 +68,15 @@ class Pool {
   Pool* next() const { return next_; }
 
   /// A block for `bytes` bytes; OutOfMemory when there is none after a trim.
-  std::byte* take(DeviceBackend& device, std::size_t bytes);
-  void give_back(std::byte* block, std::size_t bytes) noexcept;
+  Block take(DeviceBackend& device, std::size_t bytes, Writer writer);
+  void give_back(Block block, std::size_t bytes) noexcept;
   void trim(DeviceBackend& device);
   Statistics statistics();
   void reset_peak();
   void forget();
 
  private:
-  std::byte* reuse(std::size_t size_class);
+  Block reuse(std::size_t size_class, Writer writer);
   std::byte* grow(DeviceBackend& device, std::size_t size_class, std::size_t limit);
   Surplus choose_surplus(std::size_t size_class);
   Surplus take_pooled(std::size_t bytes);
@@ -119,40 +125,45 @@ std::size_t limit_of(const DeviceBackend& device) {
   return static_cast<std::size_t>(physical > 0 ? std::min(cap, physical) : cap);
 }
 
-std::byte* Pool::take(DeviceBackend& device, std::size_t bytes) {
+Block Pool::take(DeviceBackend& device, std::size_t bytes, Writer writer) {
   bool refused = fault::should_fail("pool.allocate");
   if (bytes <= largest && !refused) {
-    if (std::byte* block = reuse(class_of(bytes))) return block;
+    if (const Block block = reuse(class_of(bytes), writer); block.data) return block;
   }
   const std::size_t limit = limit_of(device);
   if (bytes > limit) fail(device, bytes, limit);
   const std::size_t size_class = class_of(bytes);
   if (!refused) {
     release(device, choose_surplus(size_class));
-    if (std::byte* block = grow(device, size_class, limit)) return block;
+    if (std::byte* block = grow(device, size_class, limit)) return {block};
   }
   wait_until_idle(device);  // work that is done gives its buffers back
   trim(device);
   refused = fault::should_fail("pool.allocate");
-  std::byte* block = refused ? nullptr : reuse(size_class);
-  if (!block && !refused) block = grow(device, size_class, limit);
-  if (!block) fail(device, bytes, limit);
+  Block block = refused ? Block{} : reuse(size_class, writer);
+  if (!block.data && !refused) block = {grow(device, size_class, limit)};
+  if (!block.data) fail(device, bytes, limit);
   return block;
 }
 
-/// A pooled block, or nullptr. The short way, taken by nearly every allocation.
-std::byte* Pool::reuse(std::size_t size_class) {
+/// A pooled block, or none. The short way, taken by nearly every allocation.
+Block Pool::reuse(std::size_t size_class, Writer writer) {
   const std::lock_guard lock(mutex_);
-  std::vector<std::byte*>& blocks = lists_[size_class].blocks;
-  if (blocks.empty()) return nullptr;
-  std::byte* block = blocks.back();
-  blocks.pop_back();
+  std::vector<Block>& blocks = lists_[size_class].blocks;
+  auto found = blocks.end();
+  if (writer == Writer::device) found -= blocks.empty() ? 0 : 1;
+  else
+    found = std::find_if(blocks.begin(), blocks.end(),
+                         [&](const Block& b) { return device_->done(b.ready); });
+  if (found == blocks.end()) return {};
+  const Block block = *found;
+  blocks.erase(found);
   pooled_ -= bytes_of(size_class);
   in_use_ += bytes_of(size_class);
   return block;
 }
 
-void Pool::give_back(std::byte* block, std::size_t bytes) noexcept {
+void Pool::give_back(Block block, std::size_t bytes) noexcept {
   const std::size_t size_class = class_of(bytes);
   const std::lock_guard lock(mutex_);
   lists_[size_class].blocks.push_back(block);  // grow reserved its place
@@ -208,7 +219,7 @@ Surplus Pool::take_pooled(std::size_t bytes) {
   for (std::size_t c = class_count; c-- > 0 && surplus.bytes < bytes;) {
     FreeList& list = lists_[c];
     while (!list.blocks.empty() && surplus.bytes < bytes) {
-      surplus.blocks.emplace_back(list.blocks.back(), bytes_of(c));
+      surplus.blocks.emplace_back(list.blocks.back().data, bytes_of(c));
       list.blocks.pop_back();
       --list.owned;
       ++list.given_up;
@@ -255,17 +266,29 @@ void Pool::forget() {
   allocations_ = 0;
 }
 
-void give_back(Buffer& buffer) { pool_of(*buffer.device).give_back(buffer.data, buffer.bytes); }
+void give_back(Buffer& buffer) {
+  const std::uint64_t ready = buffer.ready.load(std::memory_order_acquire);
+  pool_of(*buffer.device).give_back({buffer.data, ready}, buffer.bytes);
+}
+
+BufferRef allocate_for(DeviceBackend& device, std::size_t bytes, Writer writer) {
+  auto buffer = std::make_shared<Buffer>();
+  buffer->device = &device;
+  buffer->bytes = bytes;
+  const Block block = pool_of(device).take(device, bytes, writer);
+  buffer->data = block.data;
+  if (writer == Writer::device) buffer->ready = block.ready;  // the host's has nothing to wait for
+  buffer->deleter = give_back;
+  return buffer;
+}
 
 }  // namespace
 
 BufferRef allocate(DeviceBackend& device, std::size_t bytes) {
-  auto buffer = std::make_shared<Buffer>();
-  buffer->device = &device;
-  buffer->bytes = bytes;
-  buffer->data = pool_of(device).take(device, bytes);
-  buffer->deleter = give_back;
-  return buffer;
+  return allocate_for(device, bytes, Writer::device);
+}
+BufferRef allocate_for_host(DeviceBackend& device, std::size_t bytes) {
+  return allocate_for(device, bytes, Writer::host);
 }
 
 Statistics statistics(const DeviceBackend& device) { return pool_of(device).statistics(); }

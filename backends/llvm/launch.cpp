@@ -261,6 +261,7 @@ std::uint64_t Queue::submit(Submission submission) {
   for (const LaunchStep& step : submission.steps) nanoseconds += estimated_nanoseconds(step);
   Job job;
   job.submission = std::move(submission);
+  job.submission.keep_alive.clear();  // so that the next submission's temporaries lie there, too
   std::unique_lock lock(mutex_);
   if (stopping_.load(std::memory_order_relaxed)) {
     throw DeviceError("cpu:0: work was submitted while the process ends");
@@ -282,8 +283,7 @@ std::uint64_t Queue::submit(Submission submission) {
   return ticket;
 }
 
-/// Runs a job and marks it done. On the queue's thread its memory goes first, so that whoever waits
-/// finds it in the pool.
+/// Runs a job and marks it done. On the queue's thread what it holds goes first.
 void Queue::run(StepRunner& runner, Job& job) {
   std::exception_ptr failure;
   try {

@@ -104,6 +104,24 @@ TEST_F(Memory, DeadBuffersAreReusedAtOnce) {
   device.finish();
 }
 
+TEST_F(Memory, TheHostWritesOnlyWhatTheDeviceIsDoneWith) {
+  BufferRef first = memory::allocate(device, 1000);
+  const std::byte* address = first->data;
+  device.hold();
+  first->ready = device.submit({});
+  const std::uint64_t ticket = first->ready;
+  first.reset();
+  BufferRef for_host = memory::allocate_for_host(device, 1000);
+  EXPECT_NE(for_host->data, address) << "its last work is still in the queue";
+  EXPECT_EQ(for_host->ready, 0u);
+  BufferRef for_device = memory::allocate(device, 1000);
+  EXPECT_EQ(for_device->data, address);
+  EXPECT_EQ(for_device->ready, ticket) << "whoever frees it again must not forget";
+  for_device.reset();
+  device.finish();
+  EXPECT_EQ(memory::allocate_for_host(device, 1000)->data, address);
+}
+
 TEST_F(Memory, Statistics) {
   BufferRef a = memory::allocate(device, 64), b = memory::allocate(device, 4096);
   a.reset();

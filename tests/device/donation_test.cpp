@@ -80,6 +80,33 @@ TEST_P(Donation, ALoopOfUpdatesAllocatesNothing) {
   EXPECT_FLOAT_EQ(x[n - 1].item<float>(), 2);
 }
 
+TEST_P(Donation, EvalsInFlightShareTheirTemporaries) {
+  const Array a = counted({256, 256}) * 1e-6;
+  const auto work = [&] { return sum(matmul(matmul(a, a), a)); };
+  float wanted = work().item<float>();
+  for (int round = 0; round < 3; ++round) {
+    memory::trim(device_.backend());
+    memory::reset_peak(device_.backend());
+    const std::int64_t before = pool().in_use;
+    std::vector<Array> results;
+    for (int i = 0; i < 20; ++i) results.push_back(work().eval());
+    EXPECT_LT(pool().peak - before, 4 * 256 * 256 * 4);
+    for (const Array& r : results) EXPECT_EQ(r.item<float>(), wanted);
+  }
+}
+
+TEST_P(Donation, TheHostDoesNotWriteWhereTheQueueStillReads) {
+  for (int i = 0; i < 50; ++i) {
+    Array x = counted({n});
+    const Array slow = sum(exp(sin(x * 1e-6)) * 0.0 + x * 1e-6);
+    slow.eval();
+    x = {};
+    const Array other = array(Floats(static_cast<std::size_t>(n), -1.0f));
+    EXPECT_NEAR(slow.item<float>(), static_cast<double>(n) * (n - 1) / 2 * 1e-6, 1.0);
+    EXPECT_FLOAT_EQ(other[7].item<float>(), -1);
+  }
+}
+
 TEST_P(Donation, WhatSomebodyHoldsStays) {
   Array x = counted({n});
   const Array old = x;

@@ -108,10 +108,11 @@ TEST_P(Fault, RandomProgramsWithFailingAllocations) {
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
     SCOPED_TRACE(seed);
     const RandomProgram program = random_program(seed);
-    const std::vector<Array> values = program.build();
+    std::vector<Array> values = program.build();
     std::vector<Array> results;
     for (int i : program.results) results.push_back(values[static_cast<std::size_t>(i)]);
     const std::vector<Expected> wanted = expected(results);
+    if (seed % 2 == 0) values.clear();  // leaves may be donated, but not by an eval that fails
     for (std::int64_t k : {1, 2, 3, 5, 8}) {
       fault::arm("pool.allocate", k, true);
       try {

@@ -82,6 +82,29 @@ std::vector<Value> shuffled(const RandomProgram& program) {
   return values_of(results);
 }
 
+/// Each value is let go of after its last use, and some are evaluated early: dead arrays give
+/// their memory to later ones.
+std::vector<Value> forgetting(const RandomProgram& program) {
+  Numbers numbers(program.seed + 1);
+  std::vector<std::size_t> last(program.steps.size());
+  for (std::size_t i = 0; i < last.size(); ++i) {
+    last[i] = i;
+    for (int input : program.steps[i].inputs) last[static_cast<std::size_t>(input)] = i;
+  }
+  for (int result : program.results) last[static_cast<std::size_t>(result)] = last.size();
+  std::vector<Array> values;
+  for (std::size_t i = 0; i < program.steps.size(); ++i) {
+    values.push_back(program.steps[i].make(values));
+    for (std::size_t k = 0; k <= i; ++k) {
+      if (last[k] == i) values[k] = {};
+    }
+    const Array& evaluated =
+        values[static_cast<std::size_t>(numbers.between(0, static_cast<std::int64_t>(i)))];
+    if (evaluated && numbers.chance(0.4)) evaluated.eval();
+  }
+  return values_of(results_of(program, values));
+}
+
 /// The same kernels, run by the interpreter of programs.
 std::vector<Value> interpreted(const RandomProgram& program) {
   const DeviceScope scope(interpreter_device());
@@ -123,9 +146,11 @@ std::string check(const RandomProgram& program) {
                                                                    : same_bits(v, fused[k]);
     };
     compare("evaluated at once", fused, is_right);
-    const std::vector<Value> unfused = one_by_one(program), parts = in_parts(program);
+    const std::vector<Value> unfused = one_by_one(program), parts = in_parts(program),
+                             donated = forgetting(program);
     compare("evaluated one by one", unfused, is_right);
     compare("evaluated in parts", parts, is_right);
+    compare("forgetting", donated, is_right);
     compare("one by one and at once differ", unfused, is_same);
     compare("in parts and at once differ", parts, is_same);
     const auto twin = [&](const char* way, const std::vector<Value>& got) {
@@ -145,6 +170,7 @@ std::string check(const RandomProgram& program) {
       default:
         break;
     }
+    compare("forgetting and at once differ", donated, is_same);
     if (program.seed % 8 == 0) {  // it is slow
       const std::vector<Value> slow = interpreted(program);
       compare("interpreted", slow, is_right);
