@@ -1,8 +1,7 @@
 // The parser of the kernel language, a subset of C: its result is kernel IR.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Today: functions and expressions for the library's own rows (ops.def, ops/math). CUDA's and
-// OpenCL's spellings and the public kernel classes come with kernel strings.
+// Functions and expressions, as the rows of the library itself (ops.def, ops/math) use them.
 #pragma once
 
 #include <deque>

@@ -55,7 +55,7 @@ constexpr std::array<Builtin, 24> builtins = {{
 struct BitCast {
   std::string_view name;
   DType to;
-  bool fixed;  ///< the operand is converted to `from` first, as CUDA's do
+  bool fixed;  ///< the operand is converted to `from` first
   DType from;
 };
 constexpr std::array<BitCast, 18> bit_casts = {{

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -23,9 +24,10 @@ class Process {
  public:
   /// Runs arguments[0] (a path) with `environment` added to ours. Its output is dropped.
   Process(std::vector<std::string> arguments, std::map<std::string, std::string> environment) {
-    char name[] = "/tmp/noyau-test-errors-XXXXXX";
-    errors_ = ::mkostemp(name, O_CLOEXEC);
-    ::unlink(name);
+    std::string name = (std::filesystem::temp_directory_path() / "noyau-test-XXXXXX").string();
+    errors_ = ::mkostemp(name.data(), O_CLOEXEC);
+    if (errors_ < 0) throw std::runtime_error("mkostemp failed");
+    ::unlink(name.c_str());
     std::vector<std::string> settings;
     for (const auto& [key, value] : environment) settings.push_back(key + "=" + value);
     for (char** e = environ; *e; ++e) {
