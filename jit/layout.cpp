@@ -26,7 +26,7 @@ bool is_pool(NodeKind kind) {
 /// Who may have memory in another order: temporaries of four axes with several channels.
 bool may_change(const TraceNode& t) {
   return !t.stored && t.kind != NodeKind::data && t.kind != NodeKind::constant &&
-         t.kind != NodeKind::set && t.shape().rank() == 4 && t.shape()[1] > 1 &&
+         t.kind != NodeKind::set && t.shape().rank() == 4 && t.shape()[1] >= least_channels &&
          t.shape().elements() > 0;
 }
 

@@ -20,11 +20,11 @@ using Narrow = float __attribute__((vector_size(lanes * sizeof(float))));
 std::int64_t vectors_of(std::int64_t channels) { return (channels + lanes - 1) / lanes; }
 
 /// What one thread computes at once: `tile` positions of `vectors` vectors of channels: as many
-/// sums as AVX-512 has registers for.
+/// sums as AVX-512 has registers for, and the compiler keeps there.
 constexpr std::int64_t tile_of(std::int64_t vectors) {
-  return std::min<std::int64_t>(24 / vectors, 12);
+  return std::min<std::int64_t>(16 / vectors, 8);
 }
-static_assert(tile_of(2) == 12 && tile_of(8) == 3);
+static_assert(tile_of(2) == 8 && tile_of(8) == 2);
 
 /// A convolution over images in memory; strides in elements.
 struct Loop {
@@ -83,13 +83,13 @@ NOYAU_INLINE void sum_tiles(const Part& part) {
       }
     }
     Vector sums[tile][vectors];
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int t = 0; t < tile; ++t)
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) sums[t][v] = cells[t * terms] * part.weights[v];
     for (std::int64_t i = 1; i < terms; ++i) {
       const Vector* weights = part.weights + i * vectors;
-#pragma GCC unroll 12
+#pragma GCC unroll 8
       for (int t = 0; t < tile; ++t) {
         const double cell = cells[t * terms + i];
 #pragma GCC unroll 8
@@ -97,7 +97,7 @@ NOYAU_INLINE void sum_tiles(const Part& part) {
       }
     }
     float* to = part.y + image * l.y_image + row * l.y_row;
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int t = 0; t < tile; ++t) {
       if (first + t >= l.columns) break;
       float* out = to + (first + t) * l.y_column;

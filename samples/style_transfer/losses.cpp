@@ -31,17 +31,38 @@ ny::Array relative_distance(const Features& features, const Targets& targets, bo
   return total / static_cast<double>(targets.values.size());
 }
 
+/// x with each element replaced by its neighbour `by` (1 or -1) further along the axis; at the end
+/// by itself.
+ny::Array neighbours(const ny::Array& x, int axis, int by) {
+  const std::int64_t n = x.shape()[axis];
+  const auto part = [&](std::int64_t from, std::int64_t to) {
+    return axis == 2 ? x[{ny::slice(), ny::slice(), ny::slice(from, to)}]
+                     : x[{ny::slice(), ny::slice(), ny::slice(), ny::slice(from, to)}];
+  };
+  return by > 0 ? ny::concatenate({part(1, n), part(n - 1, n)}, axis)
+                : ny::concatenate({part(0, 1), part(0, n - 1)}, axis);
+}
+
+/// The gradient is written down: neighbours are copied rows, the padding of slices that reverse
+/// mode would find is worked out for every element.
 ny::Array total_variation(const ny::Array& x) {
-  const std::int64_t h = x.shape()[2], w = x.shape()[3];
-  const auto rows = [&](std::int64_t from, std::int64_t to) {
-    return x[{ny::slice(), ny::slice(), ny::slice(from, to)}];
-  };
-  const auto columns = [&](std::int64_t from, std::int64_t to) {
-    return x[{ny::slice(), ny::slice(), ny::slice(), ny::slice(from, to)}];
-  };
-  return (mean(square(columns(1, w) - columns(0, w - 1))) +
-          mean(square(rows(1, h) - rows(0, h - 1)))) /
-         127.5;
+  const ny::Shape& shape = x.shape();
+  const double whole = static_cast<double>(shape.elements());
+  const double columns = static_cast<double>(shape[3]), rows = static_cast<double>(shape[2]);
+  const double across = 1 / (127.5 * whole * (columns - 1) / columns);  // of a mean, in 127.5
+  const double down = 1 / (127.5 * whole * (rows - 1) / rows);
+  const auto value = ny::custom_gradient(
+      [=](std::span<const ny::Array> in) {
+        return across * sum(square(neighbours(in[0], 3, 1) - in[0])) +
+               down * sum(square(neighbours(in[0], 2, 1) - in[0]));
+      },
+      [=](const ny::Array& cotangent, std::span<const ny::Array> in, const ny::Array&) {
+        const auto slope = [&](int axis) {
+          return (in[0] - neighbours(in[0], axis, -1)) - (neighbours(in[0], axis, 1) - in[0]);
+        };
+        return std::vector<ny::Array>{2.0 * cotangent * (across * slope(3) + down * slope(2))};
+      });
+  return value({x});
 }
 
 }  // namespace
