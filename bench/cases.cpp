@@ -214,7 +214,7 @@ Run compile_case() {
   run.once = [=] { twenty(x, y, (*next)++ % 255).wait(); };
   run.error = [=] { return std::isfinite(sum(twenty(x, y, 3)).item<float>()) ? 0.0 : 1.0; };
   // An empty kernel never seen before: a copy to another dtype or of another structure each time.
-  run.limit_ms = [=] { return empty_kernel_ms((*empty)++); };
+  run.limit_ms = [=](int) { return empty_kernel_ms((*empty)++); };
   return run;
 }
 
@@ -294,6 +294,9 @@ std::vector<Case> make_cases() {
       [] { return compile_case(); });
   add("dispatch", "x + y of one element, built, evaluated and waited for",
       [] { return dispatch_case(); });
+  add("mandelbrot",
+      "2048 x 2048 pixels, 256 iterations; limit_ms: a scalar C++ loop on as many threads",
+      [] { return mandelbrot_case(); });
   add("style_squeeze",
       "one iteration of style transfer, SqueezeNet to fire7, 512 x 512, random weights",
       [] { return style_case(); });

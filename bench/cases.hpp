@@ -22,8 +22,9 @@ struct Run {
   std::function<void()> once;     ///< computes the result and waits for it
   std::function<double()> error;  ///< largest difference to float64 over the largest value
   std::optional<Limit> limit;
-  std::function<double()> limit_ms;  ///< instead of a probe: a yardstick of its own
-  int calls = 1;                     ///< of what is timed, in one `once`
+  /// Instead of a probe: a yardstick of its own, for so many threads.
+  std::function<double(int)> limit_ms;
+  int calls = 1;  ///< of what is timed, in one `once`
 };
 
 struct Case {

@@ -36,7 +36,7 @@ void measure(const bench::Case& c, int threads, int repeat) {
   double spent = 0;
   const auto probe = [&] {
     if (run.limit) limits.push_back(bench::limit_ms(run.limit->probe, run.limit->amount, threads));
-    else if (run.limit_ms) limits.push_back(run.limit_ms());
+    else if (run.limit_ms) limits.push_back(run.limit_ms(threads));
   };
   probe();
   while (static_cast<int>(times.size()) < repeat ||
@@ -53,12 +53,14 @@ void measure(const bench::Case& c, int threads, int repeat) {
   const double limit = limits.empty() ? 0
                        : run.limit_ms ? limits[limits.size() / 2]
                                       : limits.front();
+  const auto or_null = [&](double x) {
+    return limits.empty() ? std::string("null") : fmt::format("{:.6g}", x);
+  };
   fmt::print(
       "{{\"case\": \"{}\", \"device\": \"{}\", \"threads\": {}, \"ms\": {:.6g}, \"ms_min\": "
-      "{:.6g}, \"limit_ms\": {}, \"kernels\": {}, "
-      "\"error\": {:.3g}}}\n",
+      "{:.6g}, \"limit_ms\": {}, \"limit_over_ms\": {}, \"kernels\": {}, \"error\": {:.3g}}}\n",
       c.name, ny::default_device().name(), threads, times[times.size() / 2], times.front(),
-      limits.empty() ? std::string("null") : fmt::format("{:.6g}", limit), kernels, error);
+      or_null(limit), or_null(limit / times[times.size() / 2]), kernels, error);
   std::fflush(stdout);
 }
 
@@ -69,8 +71,9 @@ int main(int argc, char** argv) {
       "Times Noyau's cases, each beside a probe of what the machine can do, and prints one JSON "
       "line a case:\n"
       "ms (median) and ms_min, limit_ms (from the probe, run in turn with the case in this "
-      "process), kernels\n"
-      "launched, and error, the largest difference to float64 over the largest value."};
+      "process), limit_over_ms\n"
+      "(limit_ms / ms), kernels launched, and error, the largest difference to float64 over the "
+      "largest value."};
   bool list = false;
   std::string names, device;
   int threads = static_cast<int>(std::thread::hardware_concurrency()), repeat = 0;

@@ -9,6 +9,9 @@ namespace bench {
 /// Loss and gradient of style transfer at 512 x 512 with seeded random weights.
 Run style_case();
 
+/// 2048 x 2048 pixels, 256 iterations at most; its yardstick is a scalar loop on as many threads.
+Run mandelbrot_case();
+
 /// Milliseconds to compile and run a kernel with nothing in it but a load and a store, never seen
 /// before.
 double empty_kernel_ms(unsigned number);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "jit/lower.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include "jit/lower_ops.hpp"
@@ -292,11 +293,58 @@ class Lowering {
   // -- blocks of 32 lanes
   // ---------------------------------------------------------------------------------
 
+  /// Whether elements may be combined in any order: the result is the same to the bit.
+  bool any_order(std::span<const std::size_t> reductions) const {
+    return std::all_of(reductions.begin(), reductions.end(), [&](std::size_t r) {
+      const KernelOp& op = kernel_.ops[r];
+      const auto code = static_cast<ReduceOp>(op.code);
+      return op.kind == KernelOp::Kind::reduce &&
+             (code == ReduceOp::maximum || code == ReduceOp::minimum || !is_floating(op.compute));
+    });
+  }
+
+  /// Most of the rows first..end, four strips side by side: one strip's combination need not wait
+  /// for another's. Moves `first` to where it stopped and leaves what it found in `acc`.
+  void wide_strip_loop(Accumulators& acc, std::span<const std::size_t> needed, Value lane,
+                       Value& first, Value end) {
+    constexpr std::size_t strips = 4;
+    const std::size_t count = acc.values.size();
+    const Value step = b_.constant_i64(static_cast<std::int64_t>(strips) * virtual_lanes);
+    std::vector<Value> initial{first};
+    for (std::size_t s = 0; s < strips; ++s)
+      initial.insert(initial.end(), acc.values.begin(), acc.values.end());
+    const auto p = b_.begin_loop(initial);
+    const Value after = b_.binary(Opcode::add, p[0], step);
+    b_.loop_while(b_.compare(Opcode::less_equal, after, end));
+    std::vector<Value> next{after};
+    Value row = b_.binary(Opcode::add, p[0], lane);
+    for (std::size_t s = 0; s < strips; ++s) {
+      emit_row_body(row, needed, {});
+      for (Value v : accumulate(acc, std::span(p).subspan(1 + s * count, count), row))
+        next.push_back(v);
+      row = b_.binary(Opcode::add, row, b_.constant_i64(virtual_lanes));
+    }
+    b_.end_loop(next);
+    first = p[0];
+    acc.values.assign(p.begin() + 1, p.begin() + 1 + static_cast<std::ptrdiff_t>(count));
+    for (std::size_t s = 1; s < strips; ++s) {
+      for (std::size_t k = 0; k < count; ++k) {
+        const Value other[] = {p[1 + s * count + k]};
+        acc.values[k] = ops_.combine(kernel_.ops[acc.reductions[k]],
+                                     std::span(acc.values).subspan(k, 1), other)[0];
+      }
+    }
+  }
+
   /// Rows first..end by 32 lanes: whole strips, then a masked one. Returns the accumulators of each
   /// lane.
-  std::vector<Value> strip_loop(const Accumulators& acc, std::span<const std::size_t> needed,
+  std::vector<Value> strip_loop(Accumulators acc, std::span<const std::size_t> needed,
                                 std::span<const std::size_t> stores, Value lane, Value first,
                                 Value end) {
+    constexpr std::size_t most_operations = 8;
+    if (!acc.reductions.empty() && any_order(acc.reductions) && stores.empty() &&
+        keep_now_.empty() && needed.size() <= most_operations)
+      wide_strip_loop(acc, needed, lane, first, end);
     const Value step = b_.constant_i64(virtual_lanes);
     std::vector<Value> initial{first};
     initial.insert(initial.end(), acc.values.begin(), acc.values.end());
