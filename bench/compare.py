@@ -163,7 +163,7 @@ def main():
             print(f"compare.py: {title} is left out ({error}); install it: pip install {module}", file=sys.stderr)
     listed = subprocess.run([options.bench, "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout
     known = [line.split()[0] for line in listed.splitlines()]
-    wanted = options.case.split(",") if options.case else [k for k in known if k not in ("compile", "style_squeeze")]
+    wanted = options.case.split(",") if options.case else [k for k in known if k not in ("compile", "mandelbrot", "style_squeeze")]
     if unknown := [name for name in wanted if name not in known]:
         sys.exit(f"compare.py: there is no case {', '.join(unknown)}; there are {', '.join(known)}")
 
