@@ -15,15 +15,16 @@ namespace noyau {
 class DeviceBackend;
 
 /// A piece of device memory, shaped like DLPack's: who has it, where it is, who frees it, when it
-/// is ready.
+/// is written and when no longer in use.
 struct Buffer {
   DeviceBackend* device = nullptr;
   std::byte* data = nullptr;
   std::size_t bytes = 0;
-  bool external = false;                 ///< not the pool's: never donated, never written
-  std::atomic<std::uint64_t> ready{0};   ///< the ticket after which its contents are there
-  std::atomic<std::uint32_t> uses{0};    ///< BufferUses: who may read it outside of its own queue
-  std::function<void(Buffer&)> deleter;  ///< gives the memory back
+  bool external = false;                   ///< not the pool's: never donated, never written
+  std::atomic<std::uint64_t> written{0};   ///< the ticket after which its contents are there
+  std::atomic<std::uint64_t> last_use{0};  ///< the newest ticket that reads or writes it
+  std::atomic<std::uint32_t> uses{0};      ///< BufferUses: who may read it outside of its own queue
+  std::function<void(Buffer&)> deleter;    ///< gives the memory back
   ~Buffer() {
     if (deleter) deleter(*this);
   }

@@ -128,6 +128,8 @@ struct Submission {
   /// What the pointers point into. A device that runs in order may let go of it at once: the pool
   /// gives memory to later submissions alone, and none back before the device is idle.
   std::vector<BufferRef> keep_alive;
+  std::vector<std::uint64_t> after;   ///< what it reads comes from these tickets: where one failed,
+                                      ///< nothing runs and this fails with the same exception
   std::shared_ptr<const void> owner;  ///< of the executables, calls and names
 };
 
@@ -159,8 +161,9 @@ class DeviceBackend {
   virtual std::uint64_t submit(Submission submission) = 0;
   /// True when everything up to `ticket` has run.
   virtual bool done(std::uint64_t ticket) const = 0;
-  /// Waits for it; throws what failed there, once for each ticket that failed.
+  /// Waits for it; throws what failed there, each time (core/failures).
   virtual void wait(std::uint64_t ticket) = 0;
+  /// Waits for everything; throws the oldest failure that nobody was told of.
   virtual void synchronize() = 0;
 };
 

@@ -101,8 +101,14 @@ Submission submission_of(const jit::Plan& plan, const std::shared_ptr<jit::Plan>
     launch.name = step.name;
     submission.steps.push_back(std::move(launch));
   }
-  for (const BufferRef& buffer : memory.owned)
-    if (buffer) submission.keep_alive.push_back(buffer);
+  for (std::size_t k = 0; k < plan.buffers.size(); ++k) {
+    const BufferRef& buffer = memory.owned[k];
+    if (!buffer) continue;
+    submission.keep_alive.push_back(buffer);
+    const std::uint64_t written = buffer->written.load(std::memory_order_acquire);
+    if (plan.buffers[k].kind == jit::PlanBuffer::Kind::leaf && written != 0)
+      submission.after.push_back(written);
+  }
   if (memory.arena) submission.keep_alive.push_back(memory.arena);
   submission.owner = hold;
   return submission;
@@ -113,8 +119,13 @@ void commit(const jit::Plan& plan, const jit::Trace& trace, const Memory& memory
             std::uint64_t ticket) {
   for (const BufferRef& buffer : memory.owned)
     if (buffer)
-      buffer->ready.store(std::max(ticket, buffer->ready.load(std::memory_order_relaxed)),
-                          std::memory_order_release);
+      buffer->last_use.store(std::max(ticket, buffer->last_use.load(std::memory_order_relaxed)),
+                             std::memory_order_release);
+  for (const jit::PlanStep& step : plan.steps)
+    for (const jit::PlanPointer& p : step.pointers)
+      if (const BufferRef& buffer = memory.owned[static_cast<std::size_t>(p.buffer)];
+          buffer && p.access != jit::Access::read)
+        buffer->written.store(ticket, std::memory_order_release);
   std::vector<Node*> finished;
   for (const jit::PlanOutput& out : plan.outputs) {
     Node* node = trace.nodes[static_cast<std::size_t>(out.node)].node;
@@ -203,7 +214,7 @@ void evaluate(std::span<const Array> arrays, bool materialise) {
   memory = allocate(*plan, trace, backend);
   log_steps(*plan, fresh);
   const std::uint64_t ticket = backend.submit(submission_of(*plan, plan, trace, memory));
-  if (memory.arena) memory.arena->ready.store(ticket, std::memory_order_release);
+  if (memory.arena) memory.arena->last_use.store(ticket, std::memory_order_release);
   commit(*plan, trace, memory, ticket);
 }
 
@@ -219,7 +230,7 @@ bool Array::is_ready() const {
   if (!node_ || !has_memory(*this)) return false;
   const jit::Resolved base = jit::resolve(node_, output_);
   const Buffer& buffer = *base.node->storage[static_cast<std::size_t>(base.output)].buffer;
-  return buffer.device->done(buffer.ready.load(std::memory_order_acquire));
+  return buffer.device->done(buffer.written.load(std::memory_order_acquire));
 }
 
 namespace {
@@ -230,7 +241,7 @@ jit::Resolved wait_for(const Array& array) {
   Node& node = *base.node;
   Buffer& buffer = *node.storage[static_cast<std::size_t>(base.output)].buffer;
   try {
-    buffer.device->wait(buffer.ready.load(std::memory_order_acquire));
+    buffer.device->wait(buffer.written.load(std::memory_order_acquire));
   } catch (...) {
     std::lock_guard lock(evaluator().mutex);
     node.failure = std::current_exception();

@@ -69,7 +69,7 @@ class Reaper {
 };
 
 void let_go(Buffer& buffer, const std::function<void()>& deleter) noexcept {
-  const std::uint64_t ticket = buffer.ready.load(std::memory_order_acquire);
+  const std::uint64_t ticket = buffer.last_use.load(std::memory_order_acquire);
   if (!buffer.device->done(ticket)) {
     static auto& reaper = *new Reaper;
     try {

@@ -45,7 +45,7 @@ std::size_t bytes_of(std::size_t size_class) {
 
 struct Block {
   std::byte* data = nullptr;
-  std::uint64_t ready = 0;  ///< the ticket of its last use
+  std::uint64_t last_use = 0;
 };
 enum class Writer { device, host };
 
@@ -154,7 +154,7 @@ Block Pool::reuse(std::size_t size_class, Writer writer) {
   if (writer == Writer::device) found -= blocks.empty() ? 0 : 1;
   else
     found = std::find_if(blocks.begin(), blocks.end(),
-                         [&](const Block& b) { return device_->done(b.ready); });
+                         [&](const Block& b) { return device_->done(b.last_use); });
   if (found == blocks.end()) return {};
   const Block block = *found;
   blocks.erase(found);
@@ -267,8 +267,8 @@ void Pool::forget() {
 }
 
 void give_back(Buffer& buffer) {
-  const std::uint64_t ready = buffer.ready.load(std::memory_order_acquire);
-  pool_of(*buffer.device).give_back({buffer.data, ready}, buffer.bytes);
+  const std::uint64_t last_use = buffer.last_use.load(std::memory_order_acquire);
+  pool_of(*buffer.device).give_back({buffer.data, last_use}, buffer.bytes);
 }
 
 BufferRef allocate_for(DeviceBackend& device, std::size_t bytes, Writer writer) {
@@ -277,7 +277,8 @@ BufferRef allocate_for(DeviceBackend& device, std::size_t bytes, Writer writer) 
   buffer->bytes = bytes;
   const Block block = pool_of(device).take(device, bytes, writer);
   buffer->data = block.data;
-  if (writer == Writer::device) buffer->ready = block.ready;  // the host's has nothing to wait for
+  if (writer == Writer::device)
+    buffer->last_use = block.last_use;  // the host's has nothing to wait for
   buffer->deleter = give_back;
   return buffer;
 }

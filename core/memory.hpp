@@ -14,7 +14,7 @@ namespace noyau::memory {
 /// itself and tries once more, then throws OutOfMemory naming the bytes asked, in use and pooled.
 /// The fault point "pool.allocate" is passed at each try: failing once makes it trim and succeed,
 /// failing from then on throws. Memory comes uninitialised, and is reused without waiting: a device
-/// runs in order. `ready` is the ticket of what its last owner may still have in the queue.
+/// runs in order. `last_use` is the ticket of what its last owner may still have in the queue.
 BufferRef allocate(DeviceBackend& device, std::size_t bytes);
 /// The same for a caller who writes from the host: no work in the queue uses the memory any more.
 BufferRef allocate_for_host(DeviceBackend& device, std::size_t bytes);

@@ -83,7 +83,7 @@ Value stored(const Node& node, int output) {
   const auto bytes = static_cast<std::size_t>(byte_size(node.shape, dtype));
   const Storage& storage = node.storage.at(static_cast<std::size_t>(output));
   DeviceBackend& device = *storage.buffer->device;
-  device.wait(storage.buffer->ready.load());
+  device.wait(storage.buffer->written.load());
   if (device.limits().host_memory) {
     return unpack(dtype, node.shape, storage.buffer->data + storage.offset);
   }

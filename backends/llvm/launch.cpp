@@ -25,7 +25,6 @@ using Clock = std::chrono::steady_clock;
 /// Work below this is not worth a hand-off to another thread; below the second, not to a team.
 constexpr double inline_nanoseconds = 8'000, parallel_nanoseconds = 10'000;
 constexpr auto spin_time = std::chrono::microseconds(60);
-constexpr std::size_t most_failures = 1024;
 
 std::atomic<bool> forked{false};
 
@@ -285,26 +284,24 @@ std::uint64_t Queue::submit(Submission submission) {
 
 /// Runs a job and marks it done. On the queue's thread what it holds goes first.
 void Queue::run(StepRunner& runner, Job& job) {
-  std::exception_ptr failure;
-  try {
-    for (const LaunchStep& step : job.submission.steps) runner.run(step);
-  } catch (...) {
-    failure = std::current_exception();
+  std::exception_ptr failure = failures_.of(job.submission.after);
+  const bool inherited = failure != nullptr;
+  if (!inherited) {
+    try {
+      for (const LaunchStep& step : job.submission.steps) runner.run(step);
+    } catch (...) {
+      failure = std::current_exception();
+    }
   }
   if (&runner != &inline_runner_) job.submission = {};
-  complete(job.ticket, std::move(failure));
+  if (failure) failures_.add(job.ticket, std::move(failure), inherited);
+  complete(job.ticket);
 }
 
-void Queue::complete(std::uint64_t ticket, std::exception_ptr failure) {
-  if (failure) {
-    const std::lock_guard lock(failures_mutex_);
-    if (failures_.size() >= most_failures) failures_.erase(failures_.begin());
-    failures_[ticket] = std::move(failure);
-    any_failure_.store(true, std::memory_order_release);
-  }
+void Queue::complete(std::uint64_t ticket) {
   completed_.store(ticket, std::memory_order_seq_cst);
   if (waiting_.load(std::memory_order_seq_cst) > 0) {
-    { const std::lock_guard lock(failures_mutex_); }  // nobody is between its check and its sleep
+    { const std::lock_guard lock(waiting_mutex_); }  // nobody is between its check and its sleep
     done_.notify_all();
   }
 }
@@ -335,7 +332,7 @@ void Queue::loop() {
 
 void Queue::wait_until_done(std::uint64_t ticket) {
   if (spin_until([&] { return done(ticket); })) return;
-  std::unique_lock lock(failures_mutex_);
+  std::unique_lock lock(waiting_mutex_);
   waiting_.fetch_add(1, std::memory_order_seq_cst);
   // After the count above: either the queue sees that somebody waits, or we see that it is done.
   done_.wait(lock, [&] {
@@ -345,23 +342,10 @@ void Queue::wait_until_done(std::uint64_t ticket) {
   waiting_.fetch_sub(1, std::memory_order_seq_cst);
 }
 
-void Queue::throw_failure_of(std::uint64_t ticket) {
-  if (!any_failure_.load(std::memory_order_acquire)) return;
-  std::exception_ptr failure;
-  {
-    const std::lock_guard lock(failures_mutex_);
-    const auto found = failures_.find(ticket);
-    if (found == failures_.end()) return;
-    failure = found->second;
-    failures_.erase(found);
-  }
-  std::rethrow_exception(failure);
-}
-
 void Queue::wait(std::uint64_t ticket) {
   check_process();
   if (!done(ticket)) wait_until_done(ticket);
-  throw_failure_of(ticket);
+  failures_.rethrow(ticket);
 }
 
 void Queue::synchronize() {
@@ -372,12 +356,7 @@ void Queue::synchronize() {
     last = last_;
   }
   if (!done(last)) wait_until_done(last);
-  std::uint64_t first = 0;
-  {
-    const std::lock_guard lock(failures_mutex_);
-    if (!failures_.empty() && failures_.begin()->first <= last) first = failures_.begin()->first;
-  }
-  if (first != 0) throw_failure_of(first);
+  failures_.rethrow_unseen(last);
 }
 
 void Queue::finish() {

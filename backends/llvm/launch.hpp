@@ -9,12 +9,12 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
-#include <map>
 #include <mutex>
 #include <vector>
 
 #include "backends/llvm/compiler.hpp"
 #include "core/device.hpp"
+#include "core/failures.hpp"
 
 namespace noyau::llvm_backend {
 
@@ -66,9 +66,8 @@ class Queue {
   void loop();
   bool take(Job& job);
   void run(StepRunner& runner, Job& job);
-  void complete(std::uint64_t ticket, std::exception_ptr failure);
+  void complete(std::uint64_t ticket);
   void wait_until_done(std::uint64_t ticket);
-  void throw_failure_of(std::uint64_t ticket);
 
   mutable std::mutex mutex_;
   std::condition_variable work_, done_;
@@ -77,9 +76,8 @@ class Queue {
   std::atomic<std::uint64_t> submitted_{0};  ///< the newest ticket that the thread is to run
   std::atomic<std::uint64_t> completed_{0};  ///< everything up to it has run
   std::atomic<int> waiting_{0};              ///< threads in done_
-  std::atomic<bool> any_failure_{false};
-  std::map<std::uint64_t, std::exception_ptr> failures_;
-  std::mutex failures_mutex_;
+  std::mutex waiting_mutex_;
+  Failures failures_;
   StepRunner inline_runner_;
   bool started_ = false;
   std::atomic<bool> stopping_{false};

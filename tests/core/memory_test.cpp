@@ -108,15 +108,15 @@ TEST_F(Memory, TheHostWritesOnlyWhatTheDeviceIsDoneWith) {
   BufferRef first = memory::allocate(device, 1000);
   const std::byte* address = first->data;
   device.hold();
-  first->ready = device.submit({});
-  const std::uint64_t ticket = first->ready;
+  first->last_use = device.submit({});
+  const std::uint64_t ticket = first->last_use;
   first.reset();
   BufferRef for_host = memory::allocate_for_host(device, 1000);
   EXPECT_NE(for_host->data, address) << "its last work is still in the queue";
-  EXPECT_EQ(for_host->ready, 0u);
+  EXPECT_EQ(for_host->last_use, 0u);
   BufferRef for_device = memory::allocate(device, 1000);
   EXPECT_EQ(for_device->data, address);
-  EXPECT_EQ(for_device->ready, ticket) << "whoever frees it again must not forget";
+  EXPECT_EQ(for_device->last_use, ticket) << "whoever frees it again must not forget";
   for_device.reset();
   device.finish();
   EXPECT_EQ(memory::allocate_for_host(device, 1000)->data, address);
@@ -296,7 +296,7 @@ TEST_F(Memory, ForeignMemoryIsFreedOnceWhenTheDeviceIsDone) {
   device.hold();
   for (int i = 0; i < 3; ++i) {
     buffer = memory::from_external(device, owned.data(), 40, [&] { ++freed; });
-    buffer->ready = device.submit({});
+    buffer->last_use = device.submit({});
     buffer.reset();  // does not wait: this may be the device's own thread
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(5));

@@ -128,6 +128,38 @@ TEST_P(Fault, RandomProgramsWithFailingAllocations) {
   }
 }
 
+TEST_P(Fault, EveryResultOfAFailedLaunchFails) {
+  const Array x = full({1 << 20}, 0.5, float32).eval();
+  x.wait();
+  const Array a = exp(x), b = sum(x * 3.0);
+  fault::arm("launch", 1, true);
+  eval({a, b});
+  EXPECT_THROW(a.wait(), Error);
+  fault::disarm();
+  EXPECT_THROW(b.wait(), Error) << "the second result of the same launch";
+  EXPECT_THROW((void)b.data(), Error) << "asked again";
+  EXPECT_EQ(x.to_vector<float>()[7], 0.5f) << "what was only read stays usable";
+  EXPECT_EQ(sum(x).item<float>(), 524288.0f) << "and the device goes on";
+}
+
+TEST_P(Fault, WhatIsComputedFromAFailedResultFails) {
+  const Array x = full({1 << 20}, 0.5, float32).eval();
+  x.wait();
+  const Array a = exp(x);
+  fault::arm("launch", 1, false);
+  a.eval();
+  const Array b = (a + 1.0).eval();  // whether a has run by now or not
+  const Array c = sum(b).eval();
+  const Array other = (x * 2.0).eval();
+  EXPECT_THROW(c.wait(), Error);
+  fault::disarm();
+  EXPECT_THROW(b.wait(), Error);
+  EXPECT_THROW((void)(a * 2.0).to_vector<float>(), Error) << "computed after the failure was seen";
+  EXPECT_THROW(a.wait(), Error);
+  EXPECT_NO_THROW(device_.synchronize()) << "everybody was told";
+  EXPECT_EQ(other.to_vector<float>()[9], 1.0f);
+}
+
 TEST_P(Fault, NothingIsLeaked) {
   const auto in_use = [&] {
     device_.synchronize();
