@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
+#include <vector>
 
 #include "core/convert.hpp"
 #include "core/device.hpp"
@@ -20,17 +20,6 @@ const Node& node_of(const Array& array, const char* asked) {
       "[{}] this Array holds nothing (it was default-constructed or moved from): assign one to it "
       "first",
       asked));
-}
-
-/// The device to put the host's values on: the default one, or one whose memory the host can write.
-Device staging_device(Device wanted) {
-  if (wanted.backend().limits().host_memory) return wanted;
-  for (const Device& found : devices()) {
-    if (found.backend().limits().host_memory) return found;
-  }
-  throw NotImplemented(
-      fmt::format("[array] no device has memory that the host can write, to stage values for {}",
-                  wanted.name()));
 }
 
 }  // namespace
@@ -66,11 +55,22 @@ Array make_array_checked(const void* data, std::size_t count, DType stored, cons
         "the product of the extents",
         count, to_string(shape), elements));
   }
-  const Device wanted = default_device(), device = staging_device(wanted);
-  BufferRef buffer = memory::allocate_for_host(device.backend(),
-                                               static_cast<std::size_t>(byte_size(shape, dtype)));
-  convert_values(data, stored, buffer->data, dtype, elements);
-  return make_data(dtype, shape, device, {std::move(buffer), 0}).to(wanted);
+  const Device device = default_device();
+  DeviceBackend& backend = device.backend();
+  const auto bytes = static_cast<std::size_t>(byte_size(shape, dtype));
+  const bool by_host = backend.limits().host_memory;
+  BufferRef buffer =
+      by_host ? memory::allocate_for_host(backend, bytes) : memory::allocate(backend, bytes);
+  if (by_host) {
+    convert_values(data, stored, buffer->data, dtype, elements);
+  } else if (stored == dtype) {
+    backend.copy_from_host(data, buffer->data, bytes);
+  } else {
+    std::vector<std::byte> converted(bytes);
+    convert_values(data, stored, converted.data(), dtype, elements);
+    backend.copy_from_host(converted.data(), buffer->data, bytes);
+  }
+  return make_data(dtype, shape, device, {std::move(buffer), 0});
 }
 
 }  // namespace detail

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
+
 #include "core/log.hpp"
 #include "core/module.hpp"
 #include "noyau/error.hpp"
@@ -15,6 +17,13 @@ Executable::~Executable() = default;
 PreparedCall::~PreparedCall() = default;
 LibraryRoutine::~LibraryRoutine() = default;
 DeviceBackend::~DeviceBackend() = default;
+
+void DeviceBackend::copy_to_host(const std::byte* from, void* to, std::size_t bytes) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+}
+void DeviceBackend::copy_from_host(const void* from, std::byte* to, std::size_t bytes) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+}
 
 namespace {
 

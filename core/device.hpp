@@ -147,6 +147,13 @@ class DeviceBackend {
   virtual std::byte* allocate(std::size_t bytes) = 0;
   virtual void release(std::byte* pointer, std::size_t bytes) = 0;
 
+  /// Copies what is at `from` here into the host's memory, after everything queued before; returns
+  /// when it is there. With host memory there is no need to override it, or its reverse: nobody is
+  /// at work on what is copied.
+  virtual void copy_to_host(const std::byte* from, void* to, std::size_t bytes);
+  /// The reverse, before everything queued later; the host may reuse `from` when it returns.
+  virtual void copy_from_host(const void* from, std::byte* to, std::size_t bytes);
+
   /// Everything that decides this device's code besides the Program: part of every cache key.
   virtual std::string code_identity() const = 0;
   /// Compiles. CompileError carries the log and the numbered source.

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <mutex>
 #include <unordered_map>
 
@@ -13,6 +14,7 @@
 #include "core/log.hpp"
 #include "core/memory.hpp"
 #include "core/plan_counters.hpp"
+#include "core/transfer.hpp"
 #include "jit/trace.hpp"
 
 namespace noyau {
@@ -162,6 +164,7 @@ void log_steps(const jit::Plan& plan, bool fresh) {
   }
 }
 
+/// Whether its values are somewhere, if as a view of something else.
 bool has_memory(const Array& array) {
   if (array.node()->is_evaluated()) return true;
   const jit::Resolved base = jit::resolve(array.node(), array.output());
@@ -174,20 +177,41 @@ PlanScope::PlanScope(const jit::PlanOptions& options)
     : previous_(std::exchange(plan_options, options)) {}
 PlanScope::~PlanScope() { plan_options = previous_; }
 
-void evaluate(std::span<const Array> arrays, bool materialise) {
-  Evaluator& e = evaluator();
-  Memory memory;  // goes after the lock: a foreign buffer's deleter may evaluate
-  std::lock_guard lock(e.mutex);
-  std::vector<Array> roots;
+namespace {
+
+/// The roots that are to be evaluated, by device.
+using RootsByDevice = std::vector<std::vector<Array>>;
+
+void add_root(RootsByDevice& roots, const Array& root) {
+  const auto same = std::find_if(roots.begin(), roots.end(), [&](const std::vector<Array>& some) {
+    return some[0].node()->device == root.node()->device;
+  });
+  if (same == roots.end()) roots.push_back({root});
+  else same->push_back(root);
+}
+
+RootsByDevice roots_of(std::span<const Array> arrays, bool materialise) {
+  RootsByDevice roots;
   for (const Array& array : arrays) {
     if (!array) throw ValueError("[eval] this Array holds nothing: assign one to it first");
     if (array.node()->status.load() == NodeStatus::failed)
       std::rethrow_exception(array.node()->failure);
     if (array.node()->is_evaluated() || (!materialise && has_memory(array))) continue;
-    roots.push_back(array);
+    add_root(roots, array);
   }
-  if (roots.empty()) return;
-  const jit::Trace trace = jit::linearise(roots);
+  return roots;
+}
+
+/// What must outlive the lock: a foreign buffer's deleter may evaluate.
+struct Kept {
+  std::vector<Memory> memory;
+  std::vector<Array> arrays;
+};
+
+/// Plans, submits and commits what one device computes.
+void run(const jit::Trace& trace, Kept& kept) {
+  Evaluator& e = evaluator();
+  if (trace.nodes.empty()) return;
   DeviceBackend& backend = trace.device.backend();
   if (!backend.can_run())
     throw DeviceError(fmt::format(
@@ -211,29 +235,20 @@ void evaluate(std::span<const Array> arrays, bool materialise) {
   (fresh ? plan_counters().made : plan_counters().reused).fetch_add(1, std::memory_order_relaxed);
   const std::shared_ptr<jit::Plan>& plan = found->second;
 
-  memory = allocate(*plan, trace, backend);
+  Memory& memory = kept.memory.emplace_back(allocate(*plan, trace, backend));
   log_steps(*plan, fresh);
   const std::uint64_t ticket = backend.submit(submission_of(*plan, plan, trace, memory));
   if (memory.arena) memory.arena->last_use.store(ticket, std::memory_order_release);
   commit(*plan, trace, memory, ticket);
 }
 
-// -- what arrays offer
-// -----------------------------------------------------------------------------
-
-const Array& Array::eval() const {
-  evaluate({this, 1}, false);
-  return *this;
+/// The same for roots that need no transfer any more. What their groups need is left alone where
+/// that needs one: it may depend on these very roots.
+void run(std::span<const Array> roots, Kept& kept) {
+  jit::Trace trace = jit::linearise(roots);
+  if (!trace.transfers.empty()) trace = jit::linearise(roots, false);
+  run(trace, kept);
 }
-
-bool Array::is_ready() const {
-  if (!node_ || !has_memory(*this)) return false;
-  const jit::Resolved base = jit::resolve(node_, output_);
-  const Buffer& buffer = *base.node->storage[static_cast<std::size_t>(base.output)].buffer;
-  return buffer.device->done(buffer.written.load(std::memory_order_acquire));
-}
-
-namespace {
 
 /// Where the values are once the device is done with them.
 jit::Resolved wait_for(const Array& array) {
@@ -251,7 +266,98 @@ jit::Resolved wait_for(const Array& array) {
   return base;
 }
 
+/// What a transfer reads, as dense values: evaluated where they are not.
+void evaluate_inputs(std::span<const NodeRef> transfers, Kept& kept) {
+  RootsByDevice roots;
+  for (const NodeRef& transfer : transfers) {
+    if (transfer->is_evaluated()) continue;
+    const Array input = transfer->inputs[0].array();
+    const jit::Resolved at = jit::resolve(input.node(), input.output());
+    if (at.node->status.load() == NodeStatus::failed) std::rethrow_exception(at.node->failure);
+    if (!at.dense || !at.node->is_evaluated()) add_root(roots, input);
+  }
+  for (const std::vector<Array>& some : roots) run(some, kept);
+}
+
+/// What a round of transfers reads. Its memory is held against being donated.
+struct TransferInput {
+  Array array;  ///< nothing: the transfer has been done already
+  Storage storage;
+  BufferRef copy = {};
+};
+std::vector<TransferInput> inputs_of(std::span<const NodeRef> transfers, Kept& kept) {
+  evaluate_inputs(transfers, kept);
+  std::vector<TransferInput> inputs(transfers.size());
+  for (std::size_t k = 0; k < transfers.size(); ++k) {
+    if (transfers[k]->is_evaluated()) continue;
+    TransferInput& input = inputs[k];
+    input.array = transfers[k]->inputs[0].array();
+    const jit::Resolved at = jit::resolve(input.array.node(), input.array.output());
+    input.storage = at.node->storage[static_cast<std::size_t>(at.output)];
+    kept.arrays.push_back(input.array);
+  }
+  return inputs;
+}
+
+/// Runs pending transfers with everything that they need: in rounds, of which each needs only those
+/// before. Lets go of the lock while it waits and copies.
+void run_transfers(std::span<const NodeRef> transfers, Kept& kept,
+                   std::unique_lock<std::mutex>& lock) {
+  for (const std::vector<NodeRef>& round : transfer_rounds(transfers)) {
+    std::vector<TransferInput> inputs = inputs_of(round, kept);
+    lock.unlock();
+    for (std::size_t k = 0; k < round.size(); ++k) {
+      const Array& x = inputs[k].array;
+      if (!x) continue;
+      wait_for(x);
+      const std::int64_t bytes = byte_size(x.shape(), x.dtype());
+      inputs[k].copy =
+          copy_to(round[k]->device.backend(), inputs[k].storage, static_cast<std::size_t>(bytes));
+      record_launch({LaunchRecord::Kind::copy, "transfer", bytes, false});
+    }
+    kept = {};
+    lock.lock();
+    for (std::size_t k = 0; k < round.size(); ++k) {
+      Node& node = *round[k].node();
+      if (!inputs[k].copy || node.is_evaluated()) continue;  // another thread was faster
+      node.storage = {{std::move(inputs[k].copy)}};
+      node.status.store(NodeStatus::evaluated, std::memory_order_release);
+      release_inputs(node);
+      kept.arrays.push_back(std::move(inputs[k].array));
+    }
+  }
+}
+
 }  // namespace
+
+void evaluate(std::span<const Array> arrays, bool materialise) {
+  Kept kept;
+  std::unique_lock lock(evaluator().mutex);
+  for (const std::vector<Array>& some : roots_of(arrays, materialise)) {
+    const jit::Trace trace = jit::linearise(some);
+    if (trace.transfers.empty()) {
+      run(trace, kept);
+      continue;
+    }
+    run_transfers(trace.transfers, kept, lock);
+    for (const std::vector<Array>& rest : roots_of(some, materialise)) run(rest, kept);
+  }
+}
+
+// -- what arrays offer
+// -----------------------------------------------------------------------------
+
+const Array& Array::eval() const {
+  evaluate({this, 1}, false);
+  return *this;
+}
+
+bool Array::is_ready() const {
+  if (!node_ || !has_memory(*this)) return false;
+  const jit::Resolved base = jit::resolve(node_, output_);
+  const Buffer& buffer = *base.node->storage[static_cast<std::size_t>(base.output)].buffer;
+  return buffer.device->done(buffer.written.load(std::memory_order_acquire));
+}
 
 void Array::wait() const {
   eval();
@@ -263,8 +369,14 @@ const void* Array::data() const {
   const jit::Resolved base = jit::resolve(node_, output_);
   if (!base.dense) evaluate({this, 1}, true);
   const jit::Resolved at = wait_for(*this);
-  const Storage& storage = at.node->storage[static_cast<std::size_t>(at.output)];
-  return storage.buffer->data + storage.offset;
+  Storage& storage = at.node->storage[static_cast<std::size_t>(at.output)];
+  if (storage.buffer->device->limits().host_memory) return storage.buffer->data + storage.offset;
+  const std::lock_guard lock(evaluator().mutex);
+  if (!storage.host) {
+    storage.host = std::make_shared<const std::vector<std::byte>>(
+        host_copy(storage, 0, static_cast<std::size_t>(byte_size(shape(), dtype()))));
+  }
+  return storage.host->data();
 }
 
 namespace detail {
@@ -274,17 +386,30 @@ void read_values(const Array& array, void* out, DType as) {
   const jit::Resolved at = wait_for(array);
   const Storage& storage = at.node->storage[static_cast<std::size_t>(at.output)];
   const DType from = array.dtype();
-  const std::size_t bytes = size_of(from);
-  const std::byte* base = storage.buffer->data + storage.offset;
+  const auto bytes = static_cast<std::int64_t>(size_of(from));
   const Shape& shape = array.shape();
   const std::int64_t count = shape.elements();
+  if (count == 0) return;
+  // The elements that the array shows of the storage lie in [first, last].
+  std::int64_t first = at.offset, last = at.offset;
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    const std::int64_t far = at.strides[axis] * (shape[axis] - 1);
+    (far < 0 ? first : last) += far;
+  }
+  std::vector<std::byte> staged;
+  const std::byte* base = storage.buffer->data + storage.offset + first * bytes;
+  if (!storage.buffer->device->limits().host_memory) {
+    staged =
+        host_copy(storage, first * bytes, static_cast<std::size_t>((last - first + 1) * bytes));
+    base = staged.data();
+  }
   if (at.dense) return convert_values(base, from, out, as, count);
-  std::vector<std::byte> gathered(static_cast<std::size_t>(count) * bytes);
+  std::vector<std::byte> gathered(static_cast<std::size_t>(count * bytes));
   std::vector<std::int64_t> index(shape.size(), 0);
-  std::int64_t offset = at.offset;
+  std::int64_t offset = at.offset - first;
   for (std::int64_t k = 0; k < count; ++k) {
-    std::memcpy(gathered.data() + static_cast<std::size_t>(k) * bytes,
-                base + offset * static_cast<std::int64_t>(bytes), bytes);
+    std::memcpy(gathered.data() + k * bytes, base + offset * bytes,
+                static_cast<std::size_t>(bytes));
     for (int axis = shape.rank() - 1; axis >= 0; --axis) {
       offset += at.strides[axis];
       if (++index[static_cast<std::size_t>(axis)] < shape[axis]) break;
@@ -302,20 +427,24 @@ void eval(std::initializer_list<Array> arrays) { evaluate({arrays.begin(), array
 
 std::string explain(std::span<const Array> arrays) {
   std::lock_guard lock(evaluator().mutex);
-  std::vector<Array> roots;
-  for (const Array& array : arrays)
-    if (!array.node()->is_evaluated() && !has_memory(array)) roots.push_back(array);
-  if (roots.empty()) return "nothing to do: evaluated already\n";
-  const jit::Trace trace = jit::linearise(roots);
   jit::PlanOptions options = plan_options;
   options.compile = false;
   options.describe = true;
-  const jit::Plan plan = jit::make_plan(trace, options);
-  std::string text = fmt::format("plan on {}: {} steps, {} bytes of temporaries\n",
-                                 trace.device.name(), plan.steps.size(), plan.arena_bytes);
-  for (std::size_t k = 0; k < plan.steps.size(); ++k)
-    text += fmt::format("  {}. {} ({} bytes)\n", k + 1, plan.steps[k].name, plan.steps[k].bytes);
-  return text + plan.text;
+  std::string text;
+  for (const std::vector<Array>& roots : roots_of(arrays, false)) {
+    const jit::Trace trace = jit::linearise(roots);
+    for (const NodeRef& t : trace.transfers)
+      text += fmt::format("first a copy from {} to {}: {} of {}\n", t->inputs[0]->device.name(),
+                          t->device.name(), name(t->dtype), to_string(t->shape));
+    if (trace.nodes.empty()) continue;
+    const jit::Plan plan = jit::make_plan(trace, options);
+    text += fmt::format("plan on {}: {} steps, {} bytes of temporaries\n", trace.device.name(),
+                        plan.steps.size(), plan.arena_bytes);
+    for (std::size_t k = 0; k < plan.steps.size(); ++k)
+      text += fmt::format("  {}. {} ({} bytes)\n", k + 1, plan.steps[k].name, plan.steps[k].bytes);
+    text += plan.text;
+  }
+  return text.empty() ? "nothing to do: evaluated already\n" : text;
 }
 std::string explain(const Array& array) { return explain({&array, 1}); }
 

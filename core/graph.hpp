@@ -141,6 +141,8 @@ class NodeRef {
 struct Storage {
   BufferUse buffer;
   std::int64_t offset = 0;
+  /// A copy for the host, of what it asked to see of a device whose memory it cannot read.
+  std::shared_ptr<const std::vector<std::byte>> host = {};
 };
 
 enum class NodeStatus : std::uint8_t { pending, evaluated, failed };

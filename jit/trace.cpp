@@ -206,9 +206,8 @@ struct Visited {
 
 class Lineariser {
  public:
-  explicit Lineariser(std::span<const Array> roots) {
-    static std::uint64_t walk = 0;
-    walk_ = ++walk;
+  Lineariser(std::span<const Array> roots, bool groups) : groups_(groups) {
+    walk_ = next_walk();
     for (const Array& root : roots)
       if (!root.node()->is_evaluated()) visit(root.node())->root = true;
     walk_graph();
@@ -239,7 +238,11 @@ class Lineariser {
       pending_.pop_back();
       if (node->status.load(std::memory_order_acquire) == NodeStatus::failed)
         std::rethrow_exception(node->failure);
-      if (!at(node).grouped) visit_group(*node);
+      if (node->kind == NodeKind::transfer) {
+        trace_.transfers.emplace_back(node, 0);
+        continue;
+      }
+      if (groups_ && !at(node).grouped) visit_group(*node);
       for (const NodeRef& input : value_inputs(*node)) visit(input.node())->references++;
       if (node->base.node()) visit(node->base.node())->references++;
     }
@@ -264,8 +267,13 @@ class Lineariser {
     }
   }
 
+  /// Its values come from outside of this trace.
+  static bool is_leaf(const Node& node) {
+    return node.is_evaluated() || node.kind == NodeKind::transfer;
+  }
+
   static std::span<const NodeRef> gradient_inputs(const Node& node) {
-    if (node.is_evaluated()) return {};
+    if (is_leaf(node)) return {};
     return std::span<const NodeRef>(node.inputs).subspan(value_inputs(node).size());
   }
 
@@ -275,7 +283,7 @@ class Lineariser {
     for (auto v = visited_.rbegin(); v != visited_.rend(); ++v) {
       const bool held_outside = v->node->references.load(std::memory_order_relaxed) > v->references;
       v->survives |= held_outside;
-      if (v->node->is_evaluated()) continue;
+      if (is_leaf(*v->node)) continue;
       v->alive = v->held || v->root || held_outside;
       if (v->grouped && v->alive) v->root = true;
       if (v->root) v->computed = true;
@@ -327,20 +335,20 @@ class Lineariser {
       if (!v.computed)
         continue;  // aliases are, when somebody asked for them or resolve() stopped there
       Node& node = *v.node;
-      const bool evaluated = node.is_evaluated();
+      const bool leaf = is_leaf(node);
       v.trace_index = static_cast<std::int32_t>(trace_.nodes.size());
       TraceNode t;
       t.node = t.source = &node;
-      t.kind = evaluated ? NodeKind::data : node.kind;
+      t.kind = leaf ? NodeKind::data : node.kind;
       t.code = node.code;
       t.dtype = node.dtype;
       t.root = v.root;
       t.stored = v.stored;
       t.alive = v.alive;
-      t.donatable = evaluated && !v.survives && owns_its_memory(node);
+      t.donatable = node.is_evaluated() && !v.survives && owns_its_memory(node);
       t.first_edge = static_cast<std::int32_t>(trace_.edges.size());
       if (!trace_.device) trace_.device = node.device;
-      if (!evaluated) {
+      if (!leaf) {
         if (is_alias(node.kind)) {
           t.kind = NodeKind::view;
           add_edge(resolve(&node, 0), node.shape);
@@ -393,8 +401,6 @@ class Lineariser {
         add_slot(a.high);
         break;
       }
-      case NodeKind::transfer:
-        throw NotImplemented("[to] copying between devices is not there yet");
       default:
         t.slot = -1;
     }
@@ -450,10 +456,18 @@ class Lineariser {
   std::vector<Node*> pending_;
   std::unordered_map<std::uint64_t, SlotRun> shared_;  ///< by hash of types and bits
   std::uint64_t walk_;
+  const bool groups_;
 };
 
 }  // namespace
 
-Trace linearise(std::span<const Array> roots) { return Lineariser(roots).take(); }
+std::uint64_t next_walk() {
+  static std::uint64_t walk = 0;
+  return ++walk;
+}
+
+Trace linearise(std::span<const Array> roots, bool groups) {
+  return Lineariser(roots, groups).take();
+}
 
 }  // namespace noyau::jit

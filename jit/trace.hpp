@@ -52,6 +52,9 @@ struct Trace {
   Device device;
   Hash128 key;
   std::vector<NodeRef> held;  ///< of groups: nodes that no root holds
+  /// Pending transfers that the roots read, or are: leaves without values yet. What is beyond them
+  /// belongs to other devices.
+  std::vector<NodeRef> transfers;
 
   std::span<const Edge> edges_of(const TraceNode& n) const {
     return {edges.data() + n.first_edge, static_cast<std::size_t>(n.edge_count)};
@@ -63,9 +66,12 @@ struct Trace {
 
 /// Linearises what `roots` need, with what is alive of the groups (core/node_group) met on the way;
 /// decides what is stored, and computes the key. Roots that are evaluated already are left out. Not
-/// thread-safe: called under the eval mutex. ValueError never; NotImplemented for kinds that no
-/// plan can run.
-Trace linearise(std::span<const Array> roots);
+/// thread-safe: called under the eval mutex. All roots are of one device. Without `groups`, what no
+/// root needs is left alone.
+Trace linearise(std::span<const Array> roots, bool groups = true);
+
+/// A number for Node::visit that no walk has used. Under the eval mutex.
+std::uint64_t next_walk();
 
 /// Appends everything that decides the values of a node, given those of its operands: what it
 /// computes, the shapes, its slots and operands by number.

@@ -82,11 +82,12 @@ class Array {
   /// one of them.
   template <class T>
   std::vector<T> to_vector() const;
-  /// Evaluates, waits and gives the host address of the row-major values; valid while the array
-  /// lives. CPU devices only.
+  /// Evaluates, waits and gives the host address of the row-major values, of a copy where the host
+  /// cannot read the device's memory; valid while the array lives.
   const void* data() const;
 
-  /// The same values on another device; *this when it is there already.
+  /// The same values on another device; *this when it is there already. Evaluating it waits for the
+  /// values and copies them.
   Array to(const Device& device) const;
 
   /// Views: a number, slice(), newaxis; several in braces. IndexError when out of range.

@@ -3,9 +3,12 @@
 #include "tests/common/interpreter_device.hpp"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <mutex>
 
 #include "core/device.hpp"
 #include "jit/interpret.hpp"
@@ -24,17 +27,63 @@ class InterpretedProgram final : public Executable {
   jit::Program program_;
 };
 
+/// Where a remote device's blocks really are. The addresses that it hands out cannot be read.
+class RemoteMemory {
+ public:
+  std::byte* allocate(std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    auto* real = static_cast<std::byte*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
+    std::byte* const shown = next_;
+    next_ += (bytes + 4096) / 64 * 64;
+    if (next_ > reserved_ + reserve) throw InternalError("a test used up its remote memory");
+    blocks_[shown] = real;
+    return shown;
+  }
+  void release(std::byte* shown) {
+    const std::lock_guard lock(mutex_);
+    std::free(blocks_.at(shown));
+    blocks_.erase(shown);
+  }
+  std::byte* real(const std::byte* shown) const {
+    const std::lock_guard lock(mutex_);
+    const auto block = std::prev(blocks_.upper_bound(shown));
+    return block->second + (shown - block->first);
+  }
+
+ private:
+  static constexpr std::size_t reserve = std::size_t{1} << 38;
+  std::byte* const reserved_ = static_cast<std::byte*>(
+      mmap(nullptr, reserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  std::byte* next_ = reserved_;
+  mutable std::mutex mutex_;
+  std::map<const std::byte*, std::byte*> blocks_;
+};
+
 class InterpreterDevice final : public DeviceBackend {
  public:
-  std::string name() const override { return "interpreter:0"; }
+  InterpreterDevice(std::string name, bool remote) : name_(std::move(name)) {
+    limits_.host_memory = !remote;
+    if (remote) remote_ = std::make_unique<RemoteMemory>();
+  }
+  std::string name() const override { return name_; }
   std::string description() const override { return "runs programs one instruction at a time"; }
   bool can_run() const override { return true; }
   const DeviceLimits& limits() const override { return limits_; }
 
   std::byte* allocate(std::size_t bytes) override {
+    if (remote_) return remote_->allocate(bytes);
     return static_cast<std::byte*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
   }
-  void release(std::byte* pointer, std::size_t) override { std::free(pointer); }
+  void release(std::byte* pointer, std::size_t) override {
+    if (remote_) remote_->release(pointer);
+    else std::free(pointer);
+  }
+  void copy_to_host(const std::byte* from, void* to, std::size_t bytes) override {
+    std::memcpy(to, real(from), bytes);
+  }
+  void copy_from_host(const void* from, std::byte* to, std::size_t bytes) override {
+    std::memcpy(real(to), from, bytes);
+  }
 
   std::string code_identity() const override { return "interpreter"; }
   ExecutableRef compile(const jit::Program& program) override {
@@ -53,13 +102,17 @@ class InterpreterDevice final : public DeviceBackend {
   void synchronize() override {}
 
  private:
-  static void run(const LaunchStep& step, const Submission& submission) {
+  std::byte* real(const std::byte* shown) const {
+    return remote_ ? remote_->real(shown) : const_cast<std::byte*>(shown);
+  }
+  void run(const LaunchStep& step, const Submission& submission) const {
+    const auto bytes = static_cast<std::size_t>(step.bytes);
     switch (step.kind) {
       case LaunchStep::Kind::copy:
-        std::memcpy(step.pointers[1], step.pointers[0], static_cast<std::size_t>(step.bytes));
+        std::memcpy(real(step.pointers[1]), real(step.pointers[0]), bytes);
         return;
       case LaunchStep::Kind::fill:
-        std::memset(step.pointers[0], 0, static_cast<std::size_t>(step.bytes));
+        std::memset(real(step.pointers[0]), 0, bytes);
         return;
       case LaunchStep::Kind::library:
         throw InternalError("a library call was planned for the interpreter");
@@ -67,7 +120,7 @@ class InterpreterDevice final : public DeviceBackend {
         return run_kernel(step, submission);
     }
   }
-  static void run_kernel(const LaunchStep& step, const Submission& submission) {
+  void run_kernel(const LaunchStep& step, const Submission& submission) const {
     const auto& program = static_cast<const InterpretedProgram*>(step.executable)->program();
     std::vector<jit::InterpreterBuffer> buffers;
     for (const jit::MemoryObject& object : program.memory) {
@@ -78,24 +131,32 @@ class InterpreterDevice final : public DeviceBackend {
     if (fault != 0) throw LaunchError(fmt::format("{}: fault {}", step.name, fault));
   }
   /// The elements of the buffer that the pointer points into, on both sides of it.
-  static jit::InterpreterBuffer bounds_of(std::byte* pointer, const Submission& submission,
-                                          DType dtype) {
+  jit::InterpreterBuffer bounds_of(std::byte* pointer, const Submission& submission,
+                                   DType dtype) const {
     const auto bytes = static_cast<std::int64_t>(size_of(dtype));
     for (const BufferRef& buffer : submission.keep_alive) {
       const std::byte* end = buffer->data + buffer->bytes;
       if (pointer < buffer->data || pointer >= end) continue;
-      return {pointer, (end - pointer) / bytes, (pointer - buffer->data) / bytes};
+      return {real(pointer), (end - pointer) / bytes, (pointer - buffer->data) / bytes};
     }
     throw InternalError("a pointer outside of the buffers that its submission keeps alive");
   }
 
+  const std::string name_;
   DeviceLimits limits_;
+  std::unique_ptr<RemoteMemory> remote_;
 };
 
 }  // namespace
 
 Device interpreter_device() {
-  static auto& leaked = *new InterpreterDevice;  // buffers may outlive every static object
+  // Buffers may outlive every static object.
+  static auto& leaked = *new InterpreterDevice("interpreter:0", false);
+  return Device(&leaked);
+}
+
+Device remote_device() {
+  static auto& leaked = *new InterpreterDevice("remote:0", true);
   return Device(&leaked);
 }
 
