@@ -30,6 +30,7 @@ struct KnownModule {
 constexpr KnownModule known_modules[] = {
     {"llvm", "the CPU: kernels compiled by LLVM"},
     {"onednn", "the CPU: matmul, convolution and pooling by oneDNN"},
+    {"cuda", "NVIDIA's GPUs: kernels compiled by NVRTC"},
     {"null", "plans and emits for a device that never runs"},
 };
 

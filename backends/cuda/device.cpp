@@ -1,0 +1,179 @@
+// cuda:0, cuda:1...: the GPUs that NVIDIA's driver lists.
+// SPDX-License-Identifier: Apache-2.0
+#include "core/device.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/cuda/compiler.hpp"
+#include "backends/cuda/launch.hpp"
+#include "backends/cuda/memory.hpp"
+#include "backends/cuda/nvrtc.hpp"
+#include "core/forked.hpp"
+#include "core/module.hpp"
+#include "noyau/error.hpp"
+#include "noyau_build_id.hpp"
+
+namespace noyau::cuda {
+namespace {
+
+/// Changes when the same Program begins to give other code.
+constexpr int code_version = 1;
+
+std::string version(int number) { return fmt::format("{}.{}", number / 1000, number % 1000 / 10); }
+
+/// What the driver says of one device.
+struct Found {
+  std::string name, model;
+  DeviceNumber number = 0;
+  int capability = 0;
+  DeviceLimits limits;
+};
+
+Found look_at(int ordinal) {
+  Found f;
+  f.name = fmt::format("cuda:{}", ordinal);
+  check(driver().device_get(&f.number, ordinal), f.name, "cuDeviceGet");
+  const auto attribute = [&](int which) {
+    int value = 0;
+    check(driver().device_get_attribute(&value, which, f.number), f.name, "cuDeviceGetAttribute");
+    return value;
+  };
+  char model[256] = "";
+  check(driver().device_get_name(model, sizeof model, f.number), f.name, "cuDeviceGetName");
+  std::size_t bytes = 0;
+  check(driver().device_total_mem(&bytes, f.number), f.name, "cuDeviceTotalMem");
+  f.model = model;
+  f.capability = 10 * attribute(capability_major) + attribute(capability_minor);
+  f.limits.compute_units = attribute(multiprocessor_count);
+  f.limits.fast_memory_bytes = attribute(shared_memory_per_block);
+  f.limits.cache_bytes = attribute(l2_cache_size);
+  f.limits.memory_bytes = static_cast<std::int64_t>(bytes);
+  f.limits.vector_bytes = 16;
+  f.limits.max_kernel_arguments = 64;  // with their sizes and strides in 4 KiB of arguments
+  f.limits.host_memory = false;
+  return f;
+}
+
+Target target_of(const Found& found) {
+  int driver_version = 0;
+  check(driver().driver_get_version(&driver_version), found.name, "cuDriverGetVersion");
+  const Nvrtc& compiler = nvrtc();
+  Target target;
+  target.name = found.name;
+  target.architecture =
+      choose_architecture(found.capability, compiler.supported, compiler.number, driver_version);
+  target.identity = fmt::format("cuda {} | NVRTC {} | {} | {}", target.architecture.name(),
+                                compiler.number, fmt::join(compile_options(), " "), code_version);
+  // The driver finishes PTX, so that its version counts too.
+  if (!target.architecture.machine_code) target.identity += fmt::format(" | {}", driver_version);
+  check(driver().device_primary_ctx_retain(&target.context, found.number), found.name,
+        "cuDevicePrimaryCtxRetain");
+  return target;
+}
+
+class CudaDevice final : public DeviceBackend {
+ public:
+  explicit CudaDevice(const Found& found)
+      : limits_(found.limits),
+        target_(target_of(found)),
+        description_(fmt::format("{}, compute capability {}.{} ({}), {} units, {} MiB", found.model,
+                                 found.capability / 10, found.capability % 10,
+                                 target_.architecture.name(), limits_.compute_units,
+                                 limits_.memory_bytes >> 20)),
+        queue_(target_, limits_.compute_units) {}
+
+  std::string name() const override { return target_.name; }
+  std::string description() const override { return description_; }
+  bool can_run() const override { return true; }
+  const DeviceLimits& limits() const override { return limits_; }
+
+  std::byte* allocate(std::size_t bytes) override {
+    check_process(target_.name);
+    const ContextScope scope(target_.context);
+    return cuda::allocate(target_.name, bytes);
+  }
+  void release(std::byte* pointer, std::size_t) override {
+    if (is_forked_child()) return;
+    const ContextScope scope(target_.context);
+    driver().mem_free(reinterpret_cast<Address>(pointer));
+  }
+  void copy_to_host(const std::byte* from, void* to, std::size_t bytes) override {
+    queue_.copy_to_host(from, to, bytes);
+  }
+  void copy_from_host(const void* from, std::byte* to, std::size_t bytes) override {
+    queue_.copy_from_host(from, to, bytes);
+  }
+
+  std::string code_identity() const override { return target_.identity; }
+  ExecutableRef compile(const jit::Program& program) override {
+    check_process(target_.name);
+    return cuda::compile(target_, program);
+  }
+  ExecutableRef load(std::span<const std::byte> object, const jit::Program& program) override {
+    check_process(target_.name);
+    return cuda::load(target_, object, program);
+  }
+  std::string code(const jit::Program& program) override { return code_text(program); }
+
+  std::uint64_t submit(Submission submission) override {
+    return queue_.submit(std::move(submission));
+  }
+  bool done(std::uint64_t ticket) const override { return queue_.done(ticket); }
+  void wait(std::uint64_t ticket) override { queue_.wait(ticket); }
+  void synchronize() override { queue_.synchronize(); }
+  void finish() { queue_.finish(); }
+
+ private:
+  const DeviceLimits limits_;
+  const Target target_;
+  const std::string description_;
+  mutable Queue queue_;
+};
+
+/// What the exit handler waits for; leaked.
+std::vector<CudaDevice*>& running() {
+  static auto* const made = new std::vector<CudaDevice*>;
+  return *made;
+}
+
+void finish_all() {
+  if (is_forked_child()) return;
+  for (CudaDevice* device : running()) device->finish();
+}
+
+void add_devices(ModuleHost& host) {
+  int version_number = 0, count = 0;
+  check(driver().driver_get_version(&version_number), driver().file, "cuDriverGetVersion");
+  check(driver().device_get_count(&count), driver().file, "cuDeviceGetCount");
+  if (count == 0) {
+    throw DeviceError(
+        fmt::format("the driver ({}, for CUDA {}) lists no device; is there a GPU, and does "
+                    "CUDA_VISIBLE_DEVICES show it?",
+                    driver().file, version(version_number)));
+  }
+  host.report(fmt::format("{}, for CUDA {}", driver().file, version(version_number)));
+  host.report(fmt::format("{}, NVRTC {}, for sm_{}", nvrtc().file, version(nvrtc().number),
+                          fmt::join(nvrtc().supported, " sm_")));
+  std::atexit(finish_all);
+  for (int ordinal = 0; ordinal < count; ++ordinal) {
+    try {
+      auto device = std::make_unique<CudaDevice>(look_at(ordinal));
+      host.report(fmt::format("{}: {}", device->name(), device->description()));
+      running().push_back(device.get());
+      host.add_device(std::move(device));
+    } catch (const DeviceError& error) {
+      host.report(fmt::format("cuda:{} is not used: {}", ordinal, error.what()));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace noyau::cuda
+
+extern "C" const char* noyau_module_build_id() { return NOYAU_BUILD_ID; }
+extern "C" void noyau_module(noyau::ModuleHost& host) { noyau::cuda::add_devices(host); }

@@ -1,0 +1,91 @@
+// The functions of NVIDIA's driver that Noyau calls, found in libcuda.so.1 when it is there.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace noyau::cuda {
+
+// The types and numbers of the driver's binary interface, which has no header on most machines.
+using Status = int;
+using DeviceNumber = int;
+using Address = unsigned long long;
+using Context = struct ContextHandle*;
+using Stream = struct StreamHandle*;
+using Event = struct EventHandle*;
+using Module = struct ModuleHandle*;
+using Function = struct FunctionHandle*;
+
+inline constexpr Status success = 0, out_of_memory = 2, not_ready = 600;
+inline constexpr int shared_memory_per_block = 8, multiprocessor_count = 16, l2_cache_size = 38,
+                     capability_major = 75, capability_minor = 76,
+                     shared_memory_per_block_opt_in = 97;  // attributes of a device
+inline constexpr int max_dynamic_shared_size = 8;          // attribute of a function
+inline constexpr unsigned stream_non_blocking = 1, event_disable_timing = 2;
+
+/// Each member is the function `cu` + its name, of the version that its comment's symbol has.
+struct Driver {
+  Status (*init)(unsigned flags);
+  Status (*driver_get_version)(int* version);
+  Status (*get_error_name)(Status, const char** name);
+  Status (*get_error_string)(Status, const char** words);
+  Status (*device_get_count)(int* count);
+  Status (*device_get)(DeviceNumber*, int ordinal);
+  Status (*device_get_name)(char* name, int length, DeviceNumber);
+  Status (*device_get_attribute)(int* value, int attribute, DeviceNumber);
+  Status (*device_total_mem)(std::size_t* bytes, DeviceNumber);
+  Status (*device_primary_ctx_retain)(Context*, DeviceNumber);
+  Status (*ctx_push_current)(Context);
+  Status (*ctx_pop_current)(Context*);
+  Status (*stream_create)(Stream*, unsigned flags);
+  Status (*stream_synchronize)(Stream);
+  Status (*event_create)(Event*, unsigned flags);
+  Status (*event_destroy)(Event);
+  Status (*event_record)(Event, Stream);
+  Status (*event_query)(Event);
+  Status (*event_synchronize)(Event);
+  Status (*event_elapsed_time)(float* milliseconds, Event begin, Event end);
+  Status (*mem_alloc)(Address*, std::size_t bytes);
+  Status (*mem_free)(Address);
+  Status (*mem_host_alloc)(void**, std::size_t bytes, unsigned flags);
+  Status (*memcpy_htod_async)(Address to, const void* from, std::size_t bytes, Stream);
+  Status (*memcpy_dtoh_async)(void* to, Address from, std::size_t bytes, Stream);
+  Status (*memcpy_dtod_async)(Address to, Address from, std::size_t bytes, Stream);
+  Status (*memset_d8_async)(Address to, unsigned char value, std::size_t bytes, Stream);
+  Status (*module_load_data)(Module*, const void* image);
+  Status (*module_unload)(Module);
+  Status (*module_get_function)(Function*, Module, const char* name);
+  Status (*func_set_attribute)(Function, int attribute, int value);
+  Status (*launch_kernel)(Function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                          unsigned block_x, unsigned block_y, unsigned block_z,
+                          unsigned shared_bytes, Stream, void** arguments, void** extra);
+  std::string file;  ///< "libcuda.so.1"
+};
+
+/// Loads and initialises it once. DeviceError that says what is wrong: no library, a library
+/// without some function, or what cuInit said.
+const Driver& driver();
+
+/// "700 (CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access was encountered)", for messages.
+std::string status_text(Status status);
+/// DeviceError naming device and call unless `status` is success.
+void check(Status status, std::string_view device, std::string_view call);
+
+/// Makes a context the thread's current one while it lives; leaves the caller's as it was.
+class ContextScope {
+ public:
+  explicit ContextScope(Context context) : pushed_(driver().ctx_push_current(context) == success) {}
+  ~ContextScope() {
+    Context ours = nullptr;
+    if (pushed_) driver().ctx_pop_current(&ours);
+  }
+  ContextScope(const ContextScope&) = delete;
+  ContextScope& operator=(const ContextScope&) = delete;
+
+ private:
+  bool pushed_;
+};
+
+}  // namespace noyau::cuda

@@ -1,0 +1,185 @@
+// The CUDA backend on a fake driver whose kernels run on the host: memory, copies, order, failures.
+// SPDX-License-Identifier: Apache-2.0
+#include "core/device.hpp"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "core/memory.hpp"
+#include "noyau/noyau.hpp"
+#include "tests/cuda/fake/control.hpp"
+
+namespace noyau::test {
+namespace {
+
+/// What the fake compiler makes has no place in anybody's cache.
+const bool no_cache = setenv("NOYAU_CACHE", "0", 1) == 0;
+
+class Cuda : public ::testing::Test {
+ protected:
+  void SetUp() override { fake_cuda::forget(); }
+  void TearDown() override {
+    fake_cuda::hold(false);
+    for (const char* call : {"cuLaunchKernel", "cuEventQuery", "cuMemAlloc"})
+      fake_cuda::fail(call, 0);
+    fake_cuda::limit(std::size_t{1} << 33);
+  }
+  const Device device_ = device("cuda:0");
+  const DeviceScope scope_{device_};
+};
+
+std::vector<float> ramp(std::size_t count) {
+  std::vector<float> values(count);
+  for (std::size_t k = 0; k < count; ++k) values[k] = static_cast<float>(k) * 0.5f - 3;
+  return values;
+}
+
+TEST_F(Cuda, ValuesGoThereAndBack) {
+  const std::vector<float> values = ramp(3 << 20);  // 12 MiB: three pieces
+  const Array x = array(values);
+  EXPECT_EQ(x.device(), device_);
+  EXPECT_EQ(x.to_vector<float>(), values);
+  const auto calls = fake_cuda::calls();
+  EXPECT_EQ(std::count(calls.begin(), calls.end(), "to device 4194304"), 3);
+  EXPECT_EQ(std::count(calls.begin(), calls.end(), "to host 4194304"), 3);
+  const Array other = x.to(device("cuda:1"));
+  EXPECT_EQ(other.device().name(), "cuda:1");
+  EXPECT_EQ(other.to_vector<float>(), values);
+  const auto* seen = static_cast<const float*>(x.data());
+  EXPECT_TRUE(std::equal(values.begin(), values.end(), seen));
+}
+
+TEST_F(Cuda, KernelsGiveWhatTheCpuGives) {
+  const std::vector<float> values = ramp(6 * 35);
+  const auto results = [&](const Device& on) {
+    const DeviceScope scope(on);
+    const Array x = array(values, {6, 35});
+    std::vector<std::vector<float>> all;
+    for (const Array& r :
+         {exp(x * 0.1f) + permute(reshape(x, {35, 6}), {1, 0}), sum(x, {1}), softmax(x, 1), max(x),
+          matmul(x, permute(x, {1, 0})), concatenate({x, x[slice(0, 2)]}, 0)})
+      all.push_back(r.to_vector<float>());
+    return all;
+  };
+  const auto here = results(device_), there = results(device("cpu:0"));
+  for (std::size_t k = 0; k < here.size(); ++k) EXPECT_EQ(here[k], there[k]) << k;
+}
+
+TEST_F(Cuda, StepsRunInOrderAndTicketsTellWhen) {
+  const Array x = array(ramp(1000));
+  (void)x.to_vector<float>();
+  fake_cuda::forget();
+  fake_cuda::hold(true);
+  const Array y = x * 2.0f;
+  y.eval();
+  EXPECT_FALSE(y.is_ready());
+  const auto calls = fake_cuda::calls();
+  ASSERT_EQ(calls.size(), 2u);
+  EXPECT_EQ(calls[0], "launch 4x1x1 of 256x1x1");
+  EXPECT_EQ(calls[1], "record");
+  fake_cuda::hold(false);
+  EXPECT_TRUE(y.is_ready());
+}
+
+TEST_F(Cuda, ALaunchThatFailsPoisonsItsResult) {
+  const Array x = array(ramp(100)), y = x * 3.0f;
+  fake_cuda::fail("cuLaunchKernel", 701);
+  y.eval();
+  fake_cuda::fail("cuLaunchKernel", 0);
+  for (int k = 0; k < 2; ++k) {
+    try {
+      (void)y.to_vector<float>();
+      FAIL() << "a launch failed and nobody heard";
+    } catch (const LaunchError& error) {
+      EXPECT_NE(std::string(error.what()).find("cuda:0: launching kernel"), std::string::npos);
+      EXPECT_NE(std::string(error.what()).find("701 (CUDA_ERROR_FAKE"), std::string::npos);
+    }
+  }
+  EXPECT_EQ((x * 3.0f).to_vector<float>()[2], -6.0f);
+}
+
+TEST_F(Cuda, AKernelThatFailsIsHeardOfAtTheFirstRead) {
+  const Array x = array(ramp(100)), y = x + 7.0f;
+  fake_cuda::fail("cuEventQuery", 700);
+  y.eval();
+  try {
+    y.wait();
+    FAIL() << "a kernel failed and nobody heard";
+  } catch (const LaunchError& error) {
+    EXPECT_NE(std::string(error.what()).find("CUDA_ERROR_ILLEGAL_ADDRESS"), std::string::npos);
+  }
+}
+
+TEST_F(Cuda, NoMemoryLeft) {
+  memory::trim(device_.backend());
+  fake_cuda::limit(0);
+  EXPECT_THROW((void)array(ramp(50000)), OutOfMemory);
+  fake_cuda::limit(std::size_t{1} << 33);
+  fake_cuda::fail("cuMemAlloc", 700);
+  EXPECT_THROW((void)array(ramp(50001)), DeviceError);
+  fake_cuda::fail("cuMemAlloc", 0);
+  EXPECT_EQ(array(ramp(50002)).size(), 50002);
+}
+
+TEST_F(Cuda, MemoryGoesBack) {
+  memory::trim(device_.backend());
+  const int before = fake_cuda::live_blocks();
+  { (void)array(ramp(1 << 20)).to_vector<float>(); }
+  EXPECT_GT(fake_cuda::live_blocks(), before);
+  memory::trim(device_.backend());
+  EXPECT_EQ(fake_cuda::live_blocks(), before);
+}
+
+TEST_F(Cuda, RefusedTextIsShownWithNumbers) {
+  setenv("NOYAU_FAKE_NVRTC", "refuse", 1);
+  try {
+    (void)(array(ramp(10)) * 5.0f - 11.0f).to_vector<float>();
+    ADD_FAILURE() << "what NVRTC refused was run";
+  } catch (const CompileError& error) {
+    const std::string words = error.what();
+    EXPECT_NE(words.find("NVRTC refused kernel 'multiply_subtract' for sm_90"), std::string::npos)
+        << words;
+    EXPECT_NE(words.find("kernel.cu(2): error: the fake compiler refuses"), std::string::npos);
+    EXPECT_NE(words.find("   2 extern \"C\" __global__ void"), std::string::npos) << words;
+  }
+  unsetenv("NOYAU_FAKE_NVRTC");
+}
+
+TEST_F(Cuda, ObjectsLoadAgainAndDamagedOnesDoNot) {
+  const jit::Program program = jit::parse_program(R"(program "twice"
+items
+buffer x: float32 read
+buffer y: float32 written
+%i = item 0
+%v = load x[%i]
+%w = add %v, %v
+store y[%i], %w
+)");
+  DeviceBackend& backend = device_.backend();
+  const std::vector<std::byte> object = backend.compile(program)->object();
+  ASSERT_FALSE(object.empty());
+  EXPECT_NE(backend.load(object, program), nullptr);
+  std::vector<std::byte> damaged = object;
+  damaged[0] = std::byte{0};
+  EXPECT_EQ(backend.load(damaged, program), nullptr);
+}
+
+TEST_F(Cuda, UseInAForkedChildThrows) {
+  const Array x = array(ramp(10));
+  EXPECT_EXIT(
+      {
+        try {
+          (void)x.to_vector<float>();
+        } catch (const DeviceError& error) {
+          _exit(std::string(error.what()).find("cuda:0: used in a forked child") == 0 ? 7 : 8);
+        }
+        _exit(9);
+      },
+      ::testing::ExitedWithCode(7), "");
+}
+
+}  // namespace
+}  // namespace noyau::test

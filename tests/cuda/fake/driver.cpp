@@ -1,0 +1,267 @@
+// A libcuda.so.1 for tests: two devices on the host's memory, whose kernels are shared objects.
+// $NOYAU_FAKE_CUDA makes it fail from the start: "init" (cuInit), "none" (no device).
+// SPDX-License-Identifier: Apache-2.0
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#include "tests/cuda/fake/control.hpp"
+
+namespace noyau::fake_cuda {
+namespace {
+
+struct State {
+  std::mutex mutex;
+  std::vector<std::string> calls;
+  std::map<std::string, int> failures;
+  std::map<void*, std::size_t> blocks;
+  std::size_t bytes = 0, limit = std::size_t{1} << 33;
+  bool held = false;
+};
+State& state() {
+  static auto* const made = new State;
+  return *made;
+}
+
+/// Notes a call; the status that a test wants of it.
+int called(const char* name, const std::string& words = {}) {
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  if (!words.empty()) s.calls.push_back(words);
+  const auto found = s.failures.find(name);
+  return found == s.failures.end() ? 0 : found->second;
+}
+
+bool wants(const char* what) {
+  const char* mode = getenv("NOYAU_FAKE_CUDA");
+  return mode != nullptr && std::strcmp(mode, what) == 0;
+}
+
+using Run = void (*)(const int* grid, const int* block, void** arguments);
+
+}  // namespace
+
+std::vector<std::string> calls() {
+  const std::lock_guard lock(state().mutex);
+  return state().calls;
+}
+void forget() {
+  const std::lock_guard lock(state().mutex);
+  state().calls.clear();
+}
+void fail(const std::string& call, int status) {
+  const std::lock_guard lock(state().mutex);
+  if (status == 0) state().failures.erase(call);
+  else state().failures[call] = status;
+}
+void hold(bool held) {
+  const std::lock_guard lock(state().mutex);
+  state().held = held;
+}
+void limit(std::size_t bytes) {
+  const std::lock_guard lock(state().mutex);
+  state().limit = bytes;
+}
+int live_blocks() {
+  const std::lock_guard lock(state().mutex);
+  return static_cast<int>(state().blocks.size());
+}
+
+}  // namespace noyau::fake_cuda
+
+using namespace noyau::fake_cuda;  // NOLINT: a file of C functions
+using Handle = void*;
+using Address = unsigned long long;
+
+extern "C" {
+
+int cuInit(unsigned) { return wants("init") ? 999 : 0; }
+int cuDriverGetVersion(int* version) {
+  *version = 13000;
+  return 0;
+}
+int cuGetErrorName(int status, const char** name) {
+  *name = status == 2     ? "CUDA_ERROR_OUT_OF_MEMORY"
+          : status == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS"
+          : status == 999 ? "CUDA_ERROR_UNKNOWN"
+                          : "CUDA_ERROR_FAKE";
+  return 0;
+}
+int cuGetErrorString(int, const char** words) {
+  *words = "words of the fake driver";
+  return 0;
+}
+int cuDeviceGetCount(int* count) {
+  *count = wants("none") ? 0 : 2;
+  return 0;
+}
+int cuDeviceGet(int* device, int ordinal) {
+  *device = ordinal;
+  return 0;
+}
+int cuDeviceGetName(char* name, int length, int) {
+  snprintf(name, static_cast<std::size_t>(length), "Fake GPU");
+  return 0;
+}
+int cuDeviceGetAttribute(int* value, int attribute, int) {
+  switch (attribute) {
+    case 8:
+      *value = 49152;
+      return 0;
+    case 16:
+      *value = 2;
+      return 0;
+    case 38:
+      *value = 1 << 20;
+      return 0;
+    case 75:
+      *value = 9;
+      return 0;
+    case 76:
+      *value = 0;
+      return 0;
+    default:
+      return 1;
+  }
+}
+int cuDeviceTotalMem_v2(std::size_t* bytes, int) {
+  *bytes = std::size_t{1} << 33;
+  return 0;
+}
+int cuDevicePrimaryCtxRetain(Handle* context, int device) {
+  static int contexts[2];
+  *context = &contexts[device];
+  return 0;
+}
+
+static thread_local std::vector<Handle> current;
+int cuCtxPushCurrent_v2(Handle context) {
+  current.push_back(context);
+  return 0;
+}
+int cuCtxPopCurrent_v2(Handle* context) {
+  *context = current.back();
+  current.pop_back();
+  return 0;
+}
+/// Invalid context: what a call outside of a ContextScope gets.
+static int bare() { return current.empty() ? 201 : 0; }
+
+int cuStreamCreate(Handle* stream, unsigned) {
+  *stream = new int;
+  return bare();
+}
+int cuStreamSynchronize(Handle) { return called("cuStreamSynchronize"); }
+int cuEventCreate(Handle* event, unsigned) {
+  *event = new int;
+  return bare();
+}
+int cuEventDestroy_v2(Handle event) {
+  delete static_cast<int*>(event);
+  return 0;
+}
+int cuEventRecord(Handle, Handle) { return called("cuEventRecord", "record"); }
+int cuEventQuery(Handle) {
+  {
+    const std::lock_guard lock(state().mutex);
+    if (state().held) return 600;
+  }
+  return called("cuEventQuery");
+}
+int cuEventSynchronize(Handle) { return called("cuEventSynchronize"); }
+int cuEventElapsedTime(float* ms, Handle, Handle) {
+  *ms = 1;
+  return 0;
+}
+
+int cuMemAlloc_v2(Address* address, std::size_t bytes) {
+  if (const int status = called("cuMemAlloc")) return status;
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  if (bare() != 0) return bare();
+  if (s.bytes + bytes > s.limit) return 2;
+  void* block = nullptr;
+  if (posix_memalign(&block, 256, bytes) != 0) return 2;
+  s.blocks[block] = bytes;
+  s.bytes += bytes;
+  *address = reinterpret_cast<Address>(block);
+  return 0;
+}
+int cuMemFree_v2(Address address) {
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  void* block = reinterpret_cast<void*>(address);
+  const auto found = s.blocks.find(block);
+  if (found == s.blocks.end()) return 1;
+  s.bytes -= found->second;
+  s.blocks.erase(found);
+  free(block);
+  return 0;
+}
+int cuMemHostAlloc(void** memory, std::size_t bytes, unsigned) {
+  *memory = malloc(bytes);
+  return bare();
+}
+int cuMemcpyHtoDAsync_v2(Address to, const void* from, std::size_t bytes, Handle) {
+  memcpy(reinterpret_cast<void*>(to), from, bytes);
+  return called("cuMemcpyHtoDAsync", "to device " + std::to_string(bytes));
+}
+int cuMemcpyDtoHAsync_v2(void* to, Address from, std::size_t bytes, Handle) {
+  memcpy(to, reinterpret_cast<void*>(from), bytes);
+  return called("cuMemcpyDtoHAsync", "to host " + std::to_string(bytes));
+}
+int cuMemcpyDtoDAsync_v2(Address to, Address from, std::size_t bytes, Handle) {
+  memmove(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes);
+  return called("cuMemcpyDtoDAsync", "copy " + std::to_string(bytes));
+}
+int cuMemsetD8Async(Address to, unsigned char value, std::size_t bytes, Handle) {
+  memset(reinterpret_cast<void*>(to), value, bytes);
+  return called("cuMemsetD8Async", "fill " + std::to_string(bytes));
+}
+
+/// A real driver reads the length from the image; ours stands in front of it.
+int cuModuleLoadData(Handle* module, const void* image) {
+  char magic[8];
+  std::size_t size = 0;
+  memcpy(magic, image, sizeof magic);
+  if (memcmp(magic, "FAKECUBN", 8) != 0) return 200;
+  memcpy(&size, static_cast<const char*>(image) + 8, sizeof size);
+  char name[] = "/tmp/noyau-fake-cubin-XXXXXX";
+  const int file = mkstemp(name);
+  if (file < 0) return 2;
+  const bool whole =
+      write(file, static_cast<const char*>(image) + 16, size) == static_cast<ssize_t>(size);
+  close(file);
+  *module = whole ? dlopen(name, RTLD_NOW | RTLD_LOCAL) : nullptr;
+  unlink(name);
+  return *module == nullptr ? 200 : called("cuModuleLoadData");
+}
+int cuModuleUnload(Handle) { return 0; }
+int cuModuleGetFunction(Handle* function, Handle module, const char* name) {
+  *function = dlsym(module, name) == nullptr ? nullptr : dlsym(module, "noyau_fake_run");
+  return *function == nullptr ? 500 : 0;
+}
+int cuFuncSetAttribute(Handle, int, int) { return 0; }
+#ifndef NOYAU_FAKE_WITHOUT_LAUNCH
+int cuLaunchKernel(Handle function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+                   unsigned bz, unsigned, Handle, void** arguments, void**) {
+  char words[80];
+  snprintf(words, sizeof words, "launch %ux%ux%u of %ux%ux%u", gx, gy, gz, bx, by, bz);
+  if (const int status = called("cuLaunchKernel", words)) return status;
+  if (bare() != 0) return bare();
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
+  const int grid[] = {static_cast<int>(gx), static_cast<int>(gy), static_cast<int>(gz)};
+  const int block[] = {static_cast<int>(bx), static_cast<int>(by), static_cast<int>(bz)};
+  reinterpret_cast<Run>(function)(grid, block, arguments);
+  return 0;
+}
+#endif
+
+}  // extern "C"
