@@ -18,7 +18,7 @@ cp -r /usr/src/googletest/googletest/src "$out/src/googletest/"
 package() {
   local folder=$out/lib/cmake/$1
   mkdir -p "$folder"
-  cat > "$folder/$1-config.cmake" << EOF
+  cat > "$folder/$(tr A-Z a-z <<< "$1")-config.cmake" << EOF
 if(NOT TARGET $2)
   add_library($2 INTERFACE IMPORTED)
   target_include_directories($2 SYSTEM INTERFACE "\${CMAKE_CURRENT_LIST_DIR}/../../../include")
@@ -30,7 +30,7 @@ package fmt fmt::fmt FMT_HEADER_ONLY
 package nlohmann_json nlohmann_json::nlohmann_json
 package CLI11 CLI11::CLI11
 mkdir -p "$out/lib/cmake/GTest"
-cat > "$out/lib/cmake/GTest/GTest-config.cmake" << 'EOF'
+cat > "$out/lib/cmake/GTest/gtest-config.cmake" << 'EOF'
 if(NOT TARGET GTest::gtest)
   get_filename_component(root "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
   find_package(Threads REQUIRED)

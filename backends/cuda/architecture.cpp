@@ -1,4 +1,4 @@
-// The choice of architecture, a pure function.
+// The choice of architecture, a pure function, and the options.
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/cuda/architecture.hpp"
 
@@ -11,7 +11,12 @@ namespace {
 
 std::string version(int number) { return fmt::format("{}.{}", number / 1000, number % 1000 / 10); }
 
+constexpr const char* options[] = {"--fmad=false", "--prec-div=true", "--prec-sqrt=true",
+                                   "--ftz=false",  "--std=c++17",     "--minimal"};
+
 }  // namespace
+
+std::span<const char* const> compile_options() { return options; }
 
 Architecture choose_architecture(int capability, std::span<const int> supported, int nvrtc_version,
                                  int driver_version) {

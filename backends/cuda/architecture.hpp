@@ -1,4 +1,5 @@
-// Which code a device gets: machine code for its architecture, or PTX that its driver finishes.
+// Which code a device gets: machine code for its architecture, or PTX that its driver finishes; and
+// the options that it is compiled with.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -22,5 +23,10 @@ struct Architecture {
 /// architectures, under a driver that is not older than NVRTC. DeviceError when there is no way.
 Architecture choose_architecture(int capability, std::span<const int> supported, int nvrtc_version,
                                  int driver_version);
+
+/// The options that every kernel is compiled with, besides the architecture: no contraction,
+/// correct rounding, denormals. The last leaves out what kernels without headers do not use; old
+/// NVRTCs do not know it, and do without.
+std::span<const char* const> compile_options();
 
 }  // namespace noyau::cuda

@@ -11,11 +11,6 @@
 namespace noyau::cuda {
 namespace {
 
-// No contraction, correct rounding, denormals. The last leaves out what kernels without headers do
-// not use; NVRTC before 12.4 does not know it.
-constexpr const char* options[] = {"--fmad=false", "--prec-div=true", "--prec-sqrt=true",
-                                   "--ftz=false",  "--std=c++17",     "--minimal"};
-
 std::string numbered(const std::string& text) {
   std::string out;
   int line = 1;
@@ -40,7 +35,8 @@ class Compilation {
   int run(const Architecture& architecture, bool minimal) {
     const std::string target = "--gpu-architecture=" + architecture.name();
     std::vector<const char*> all = {target.c_str()};
-    all.insert(all.end(), std::begin(options), std::end(options) - (minimal ? 0 : 1));
+    const std::span<const char* const> options = compile_options();
+    all.insert(all.end(), options.begin(), options.end() - (minimal ? 0 : 1));
     return nvrtc().compile_program(program_, static_cast<int>(all.size()), all.data());
   }
   std::string log() const {
@@ -78,8 +74,6 @@ jit::Program memory_of(const jit::Program& program) {
 }
 
 }  // namespace
-
-std::span<const char* const> compile_options() { return options; }
 
 Kernel::Kernel(const Target& target, const jit::Program& program,
                std::vector<jit::KernelArgument> emitted, std::vector<std::byte> object)

@@ -57,7 +57,5 @@ std::shared_ptr<const Kernel> load(const Target& target, std::span<const std::by
                                    const jit::Program& program);
 /// The CUDA C++.
 std::string code_text(const jit::Program& program);
-/// The options that every kernel is compiled with, besides the architecture.
-std::span<const char* const> compile_options();
 
 }  // namespace noyau::cuda

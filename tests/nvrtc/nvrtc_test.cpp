@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "backends/cuda/architecture.hpp"
 #include "jit/emit_c.hpp"
 #include "tests/common/corpus.hpp"
 
@@ -61,8 +62,9 @@ std::string compile(const std::string& text, const char* architecture) {
     return "no program";
   }
   const std::string target = std::string("--gpu-architecture=") + architecture;
-  const char* options[] = {target.c_str(), "--fmad=false", "--std=c++17"};
-  const int status = nvrtc()->compile(program, 3, options);
+  std::vector<const char*> options = {target.c_str()};
+  for (const char* option : cuda::compile_options()) options.push_back(option);
+  const int status = nvrtc()->compile(program, static_cast<int>(options.size()), options.data());
   std::size_t size = 0;
   std::string words;
   if (status != 0 || nvrtc()->cubin_size(program, &size) != 0 || size == 0) {
