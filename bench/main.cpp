@@ -45,14 +45,12 @@ void measure(const bench::Case& c, int threads, int repeat) {
     run.once();
     times.push_back((now_ms() - start) / run.calls);
     spent += now_ms() - start;
-    if (times.size() % 4 == 0 || run.limit_ms) probe();
+    if (times.size() % 2 == 0 || run.limit_ms) probe();
   }
   std::sort(times.begin(), times.end());
   std::sort(limits.begin(), limits.end());
   const double error = run.error();
-  const double limit = limits.empty() ? 0
-                       : run.limit_ms ? limits[limits.size() / 2]
-                                      : limits.front();
+  const double limit = limits.empty() ? 0 : limits[limits.size() / 2];
   const auto or_null = [&](double x) {
     return limits.empty() ? std::string("null") : fmt::format("{:.6g}", x);
   };
@@ -70,7 +68,7 @@ int main(int argc, char** argv) {
   CLI::App app{
       "Times Noyau's cases, each beside a probe of what the machine can do, and prints one JSON "
       "line a case:\n"
-      "ms (median) and ms_min, limit_ms (from the probe, run in turn with the case in this "
+      "ms (median) and ms_min, limit_ms (median of the probe, run in turn with the case in this "
       "process), limit_over_ms\n"
       "(limit_ms / ms), kernels launched, and error, the largest difference to float64 over the "
       "largest value."};
