@@ -25,8 +25,7 @@ struct RandomProgram {
   std::vector<ProgramStep> steps;
   std::vector<int> results;  ///< values that no later step uses, and a few others
 
-  /// Builds the graph; `after_each` is called with each new value. Values past `steps` are left
-  /// empty when `count` is given.
+  /// Builds the graph; `after_each` is called with each new value.
   std::vector<Array> build(const std::function<void(const Array&)>& after_each = {}) const;
   /// For each value whether it depends on a step that a library may run.
   std::vector<bool> depends_on_library() const;
