@@ -1,8 +1,6 @@
-// Files of a test: a folder of its own, whole files as bytes, the message of an error.
+// Files of a test: a folder of its own, whole files as bytes.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-
-#include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
@@ -12,7 +10,9 @@
 
 #include "tests/common/temporary_directory.hpp"
 
-class TemporaryFolder : public noyau::tests::TemporaryDirectory {
+namespace noyau::test {
+
+class TemporaryFolder : public tests::TemporaryDirectory {
  public:
   std::string operator/(const std::string& name) const { return (path() / name).string(); }
   /// The names in it.
@@ -32,17 +32,4 @@ inline void write_bytes(const std::string& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
-/// The message of the Error that `action` throws; a failure of the test when it throws none.
-template <class Error, class Action>
-std::string message_of(Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  } catch (const std::exception& error) {
-    ADD_FAILURE() << "another exception: " << error.what();
-    return {};
-  }
-  ADD_FAILURE() << "no exception";
-  return {};
-}
+}  // namespace noyau::test

@@ -1,6 +1,7 @@
 // Dtypes: names, the promotion table as a whole, conversions of single values.
 // SPDX-License-Identifier: Apache-2.0
 #include "noyau/dtype.hpp"
+#include "tests/common/values.hpp"
 
 #include <gtest/gtest.h>
 
@@ -13,16 +14,12 @@
 namespace noyau {
 namespace {
 
-std::vector<DType> all_dtypes() {
-  std::vector<DType> types;
-  for (int i = 0; i < dtype_count; ++i) types.push_back(static_cast<DType>(i));
-  return types;
-}
+using test::all_dtypes;
 
 TEST(DType, NamesAreNumPys) {
   const char* expected[dtype_count] = {"bool",   "int8",   "int16",  "int32",   "int64",  "uint8",
                                        "uint16", "uint32", "uint64", "float32", "float64"};
-  for (DType t : all_dtypes()) {
+  for (DType t : all_dtypes) {
     std::ostringstream out;
     out << t;
     EXPECT_EQ(name(t), expected[static_cast<int>(t)]);
@@ -121,7 +118,7 @@ TEST(Scalar, IntegersWrap) {
 }
 
 TEST(Scalar, UnusedBitsAreZero) {
-  for (DType t : all_dtypes()) {
+  for (DType t : all_dtypes) {
     std::uint64_t bits = Scalar::of(-1).as(t).bits;
     if (size_of(t) == 8) continue;
     EXPECT_EQ(bits >> (8 * size_of(t)), 0u) << name(t);

@@ -9,20 +9,12 @@
 #include <string>
 
 #include "noyau/error.hpp"
+#include "tests/common/message_of.hpp"
 
 namespace noyau {
 namespace {
 
-template <class E, class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return e.what();
-  }
-  ADD_FAILURE() << "no exception";
-  return {};
-}
+using test::message_of;
 
 TEST(Shape, PrintsAsNumPy) {
   EXPECT_EQ(to_string(Shape{}), "()");

@@ -1,7 +1,6 @@
 // What becomes a kernel, what is compiled, and graphs that are long, deep or wide.
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
-#include <pthread.h>
 
 #include <cmath>
 #include <functional>
@@ -9,6 +8,7 @@
 #include "noyau/noyau.hpp"
 #include "tests/common/devices.hpp"
 #include "tests/common/expected.hpp"
+#include "tests/common/small_stack.hpp"
 #include "tests/common/values.hpp"
 
 namespace noyau::test {
@@ -28,21 +28,6 @@ Counts counts_of(const std::function<void()>& f) {
 #define EXPECT_KERNELS(count, ...)                                  \
   EXPECT_EQ(counts_of([&] { eval({__VA_ARGS__}); }).kernels, count) \
       << explain(std::vector<Array>{__VA_ARGS__})
-
-/// Runs f on a thread with a stack of 256 KiB.
-void with_small_stack(const std::function<void()>& f) {
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, 256 * 1024);
-  pthread_t thread;
-  const auto run = [](void* function) -> void* {
-    (*static_cast<const std::function<void()>*>(function))();
-    return nullptr;
-  };
-  ASSERT_EQ(pthread_create(&thread, &attributes, run, const_cast<std::function<void()>*>(&f)), 0);
-  pthread_join(thread, nullptr);
-  pthread_attr_destroy(&attributes);
-}
 
 TEST_P(Fusion, ElementwiseChainsAreOneKernel) {
   Numbers numbers(41);

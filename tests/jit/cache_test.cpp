@@ -28,13 +28,15 @@
 #include "jit/compile_threads.hpp"
 #include "noyau/error.hpp"
 #include "tests/common/fake_device.hpp"
+#include "tests/common/files.hpp"
 #include "tests/common/spawn.hpp"
-#include "tests/common/temporary_directory.hpp"
 
 namespace noyau::jit {
 namespace {
 
 namespace fs = std::filesystem;
+using test::read_bytes;
+using test::write_bytes;
 using tests::FakeDevice;
 using tests::FakeExecutable;
 
@@ -99,14 +101,6 @@ class Cache : public ::testing::Test {
 };
 
 constexpr CacheStatistics compiled_one{1, 0, 0}, from_disk{0, 0, 1};
-
-std::string read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-void write_file(const fs::path& path, const std::string& content) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
-}
 
 TEST_F(Cache, MemoryThenDiskThenCompiled) {
   const Program p = numbered(1);
@@ -176,13 +170,13 @@ TEST_F(Cache, EveryTruncationIsCompiledAgainAndReplaced) {
   const Program p = numbered(1);
   (void)found_by_new_process(p);
   const fs::path file = files().at(0);
-  const std::string whole = read_file(file);
+  const std::string whole = read_bytes(file);
   ASSERT_GT(whole.size(), 64u);
   ::testing::internal::CaptureStderr();
   for (std::size_t length = 0; length < whole.size(); ++length) {
-    write_file(file, whole.substr(0, length));
+    write_bytes(file, whole.substr(0, length));
     ASSERT_EQ(found_by_new_process(p), compiled_one) << length;
-    ASSERT_EQ(read_file(file), whole) << "replaced after " << length;
+    ASSERT_EQ(read_bytes(file), whole) << "replaced after " << length;
   }
   const std::string warnings = ::testing::internal::GetCapturedStderr();
   EXPECT_LE(std::count(warnings.begin(), warnings.end(), '\n'), 2) << warnings;
@@ -193,17 +187,17 @@ TEST_F(Cache, EveryFlippedBitIsNoticed) {
   const Program p = numbered(1);
   (void)found_by_new_process(p);
   const fs::path file = files().at(0);
-  const std::string whole = read_file(file);
+  const std::string whole = read_bytes(file);
   ::testing::internal::CaptureStderr();
   for (std::size_t bit = 0; bit < 8 * whole.size(); ++bit) {
     std::string damaged = whole;
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
-    write_file(file, damaged);
+    write_bytes(file, damaged);
     ASSERT_EQ(found_by_new_process(p), compiled_one) << bit;
   }
-  write_file(file, whole + '\0');
+  write_bytes(file, whole + '\0');
   EXPECT_EQ(found_by_new_process(p), compiled_one);
-  write_file(file, std::string(whole.size(), '\0'));
+  write_bytes(file, std::string(whole.size(), '\0'));
   EXPECT_EQ(found_by_new_process(p), compiled_one);
   const std::string warnings = ::testing::internal::GetCapturedStderr();
   EXPECT_EQ(std::count(warnings.begin(), warnings.end(), '\n'), 1) << warnings;
@@ -214,9 +208,9 @@ TEST_F(Cache, EveryFlippedBitIsNoticed) {
 TEST_F(Cache, AnEntryUnderAnotherNameIsNotTaken) {
   (void)found_by_new_process(numbered(1));
   const fs::path one = files().at(0);
-  const std::string content = read_file(one);
+  const std::string content = read_bytes(one);
   (void)found_by_new_process(numbered(2));
-  for (const fs::path& file : files()) write_file(file, content);
+  for (const fs::path& file : files()) write_bytes(file, content);
   ::testing::internal::CaptureStderr();
   EXPECT_EQ(found_by_new_process(numbered(2)), compiled_one);
   EXPECT_NE(::testing::internal::GetCapturedStderr().find("header"), std::string::npos);
@@ -295,7 +289,7 @@ TEST_F(Cache, LeastRecentlyUsedGoFirst) {
   // Ages: the n-th was used n hours after the first; then 0 is used again, now.
   for (const fs::path& file : files()) {
     for (int n = 0; n < 10; ++n) {
-      if (read_file(file).find(device.object_text(numbered(n))) == std::string::npos) continue;
+      if (read_bytes(file).find(device.object_text(numbered(n))) == std::string::npos) continue;
       fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::hours(100 - n));
     }
   }
@@ -318,9 +312,9 @@ TEST_F(Cache, TooLargeForTheCapIsNotStored) {
 TEST_F(Cache, AbandonedTemporariesAreCollectedAndLiveOnesKept) {
   fs::create_directory(directory());
   fs::permissions(directory(), fs::perms::owner_all);
-  write_file(directory() / ".tmp-1-2-3", "left by a dead process");
-  write_file(directory() / ".tmp-4-5-6", "being written");
-  write_file(directory() / "README", "somebody's own file");
+  write_bytes(directory() / ".tmp-1-2-3", "left by a dead process");
+  write_bytes(directory() / ".tmp-4-5-6", "being written");
+  write_bytes(directory() / "README", "somebody's own file");
   const FileDescriptor live(::open((directory() / ".tmp-4-5-6").c_str(), O_WRONLY));
   ASSERT_EQ(::flock(live.number(), LOCK_EX), 0);
   (void)found_by_new_process(numbered(1));

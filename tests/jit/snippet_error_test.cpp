@@ -1,15 +1,17 @@
 // Mistakes in the kernel language: the message, and the caret under the right token.
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
-#include <pthread.h>
 
 #include <functional>
 
 #include "jit/snippet.hpp"
 #include "noyau/error.hpp"
+#include "tests/common/small_stack.hpp"
 
 namespace noyau::jit {
 namespace {
+
+using test::with_small_stack;
 
 const SnippetParameter x_only[] = {{"x", float32}};
 
@@ -153,24 +155,6 @@ TEST(SnippetError, leaves_the_library_as_it_was) {
   EXPECT_TRUE(library.program == before);
   parse_functions("int g(int x) { return f(x) + 1; }", library, "second");
   verify(library.program);
-}
-
-/// Runs `f` on a thread with 256 KiB of stack (more where a sanitizer fattens the frames).
-void with_small_stack(const std::function<void()>& f) {
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  pthread_attr_setstacksize(&attributes, 2048 * 1024);
-#else
-  pthread_attr_setstacksize(&attributes, 256 * 1024);
-#endif
-  pthread_t thread;
-  auto start = [](void* p) -> void* {
-    (*static_cast<const std::function<void()>*>(p))();
-    return nullptr;
-  };
-  ASSERT_EQ(pthread_create(&thread, &attributes, start, const_cast<std::function<void()>*>(&f)), 0);
-  pthread_join(thread, nullptr);
 }
 
 std::string repeated(const std::string& text, int times) {

@@ -7,14 +7,18 @@
 
 #include "core/fault.hpp"
 #include "tests/common/files.hpp"
+#include "tests/common/message_of.hpp"
+#include "tests/common/values.hpp"
 
 namespace ny = noyau;
 
 namespace {
 
-constexpr ny::DType all_dtypes[] = {ny::bool_,  ny::int8,    ny::int16,  ny::int32,
-                                    ny::int64,  ny::uint8,   ny::uint16, ny::uint32,
-                                    ny::uint64, ny::float32, ny::float64};
+using ny::test::all_dtypes;
+using ny::test::message_of;
+using ny::test::read_bytes;
+using ny::test::TemporaryFolder;
+using ny::test::write_bytes;
 
 ny::Array sample(ny::DType dtype, const ny::Shape& shape) {
   std::vector<double> values;

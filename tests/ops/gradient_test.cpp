@@ -11,14 +11,15 @@
 #include "ops/build.hpp"
 #include "ops/meaning.hpp"
 #include "tests/common/gradient_cases.hpp"
+#include "tests/common/small_stack.hpp"
 #include "tests/ops/evaluate.hpp"
-#include "tests/ops/small_stack.hpp"
 
 namespace noyau {
 namespace {
 
 using test::sample;
 using test::weighted;
+using test::with_small_stack;
 using Function = test::GradientFunction;
 using List = std::vector<double>;
 

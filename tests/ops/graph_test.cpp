@@ -7,12 +7,13 @@
 #include "core/convert.hpp"
 #include "noyau/error.hpp"
 #include "ops/op_table.hpp"
-#include "tests/ops/small_stack.hpp"
+#include "tests/common/small_stack.hpp"
 
 namespace noyau {
 namespace {
 
 using ops::ElementwiseOp;
+using test::with_small_stack;
 
 Array leaf(const Shape& shape, DType dtype = float32, const char* on = "null:0") {
   return make_node({.kind = NodeKind::random,

@@ -8,10 +8,16 @@
 
 #include "core/fault.hpp"
 #include "tests/common/files.hpp"
+#include "tests/common/message_of.hpp"
 
 namespace ny = noyau;
 
 namespace {
+
+using ny::test::message_of;
+using ny::test::read_bytes;
+using ny::test::TemporaryFolder;
+using ny::test::write_bytes;
 
 /// A picture without flat areas, uint8 [height, width, channels].
 ny::Array pattern(std::int64_t height, std::int64_t width, std::int64_t channels) {
