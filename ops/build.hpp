@@ -41,6 +41,11 @@ Array permute_view(const Array& x, const std::vector<int>& axes, Caller caller);
 Array slice_view(const Array& x, const Shape& shape, std::vector<std::int64_t> starts,
                  std::vector<std::int64_t> steps, Caller caller);
 
+/// x with element starts[k] + i * steps[k] of each axis k replaced by element i of `values`, which
+/// has x's dtype and as many axes.
+Array set_region(const Array& x, const Array& values, std::vector<std::int64_t> starts,
+                 std::vector<std::int64_t> steps);
+
 /// An elementwise node over inputs of one shape, already converted.
 Array elementwise(ElementwiseOp op, std::initializer_list<Array> inputs, Caller caller);
 /// The dtype that a row gives for inputs that compute in `compute`.

@@ -25,23 +25,6 @@ Array part(const Array& x, int axis, std::int64_t start, std::int64_t count) {
   return slice_view(x, shape, starts, steps, {});
 }
 
-/// A node that puts `values` into the region of a `set` or slice of `x`.
-Array set_region(const Array& x, const Array& values, const ViewAttributes& region) {
-  ViewAttributes attributes{
-      .kind = ViewAttributes::Kind::slice, .starts = region.starts, .steps = region.steps};
-  attributes.strides = x.shape().dense_strides();
-  for (int axis = 0; axis < x.rank(); ++axis) {
-    attributes.offset += region.starts[at(axis)] * attributes.strides[axis];
-    attributes.strides[axis] *= region.steps[at(axis)];
-  }
-  const Array inputs[] = {x, values};
-  return make_node({.kind = NodeKind::set,
-                    .dtype = x.dtype(),
-                    .shape = x.shape(),
-                    .inputs = inputs,
-                    .attributes = std::move(attributes)});
-}
-
 /// Puts the cotangent of a slice where its elements came from, among zeros.
 Array unsliced(const Array& cotangent, const Shape& shape, const ViewAttributes& slice) {
   if (cotangent.size() == 0) {
@@ -53,7 +36,7 @@ Array unsliced(const Array& cotangent, const Shape& shape, const ViewAttributes&
     if (step != 1 && step != -1) {
       const Array zeros =
           constant(Scalar::of(0).as(cotangent.dtype()), shape, cotangent.device(), {});
-      return set_region(zeros, cotangent, slice);
+      return set_region(zeros, cotangent, slice.starts, slice.steps);
     }
     if (step == -1) parts = flip(parts, axis);
   }
@@ -153,7 +136,7 @@ void differentiate_set(Backward& b) {
   const Shape& shape = b.node.inputs[1]->shape;
   if (b.wanted[0]) {
     const Array zeros = constant(Scalar::of(0).as(b.node.dtype), shape, b.node.device, {});
-    b.cotangents[0] = set_region(b.cotangent, zeros, region);
+    b.cotangents[0] = set_region(b.cotangent, zeros, region.starts, region.steps);
     b.masks = true;
   }
   if (b.wanted[1]) {

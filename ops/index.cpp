@@ -92,6 +92,25 @@ Region resolve(const Shape& shape, const Subscripts& subscripts, std::string_vie
 
 }  // namespace
 
+Array ops::set_region(const Array& x, const Array& values, std::vector<std::int64_t> starts,
+                      std::vector<std::int64_t> steps) {
+  ViewAttributes region{.kind = ViewAttributes::Kind::slice};
+  region.strides = x.shape().dense_strides();
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    const auto k = static_cast<std::size_t>(axis);
+    region.offset += starts[k] * region.strides[axis];
+    region.strides[axis] *= steps[k];
+  }
+  region.starts = std::move(starts);
+  region.steps = std::move(steps);
+  const Array inputs[] = {x, values};
+  return make_node({.kind = NodeKind::set,
+                    .dtype = x.dtype(),
+                    .shape = x.shape(),
+                    .inputs = inputs,
+                    .attributes = std::move(region)});
+}
+
 Array Array::operator[](const Subscripts& subscripts) const {
   const ops::Caller caller = (shape(), ops::caller_of(*this));
   Region region = resolve(shape(), subscripts, "index");
@@ -121,21 +140,7 @@ Array set(Operand x, const Subscripts& where, Operand value) {
   }
   if (region.shape.elements() == 0) return a;
 
-  ViewAttributes view{.kind = ViewAttributes::Kind::slice};
-  view.strides = a.shape().dense_strides();
-  for (int axis = 0; axis < a.rank(); ++axis) {
-    const auto k = static_cast<std::size_t>(axis);
-    view.offset += region.starts[k] * view.strides[axis];
-    view.strides[axis] *= region.steps[k];
-  }
-  view.starts = std::move(region.starts);
-  view.steps = std::move(region.steps);
-  const Array inputs[] = {a, values};
-  return make_node({.kind = NodeKind::set,
-                    .dtype = a.dtype(),
-                    .shape = a.shape(),
-                    .inputs = inputs,
-                    .attributes = std::move(view)});
+  return ops::set_region(a, values, std::move(region.starts), std::move(region.steps));
 }
 
 }  // namespace noyau
