@@ -53,7 +53,7 @@ Array product_gradient(const Array& x, const Array& cotangent, const std::vector
   while (padded < count) padded *= 2;
 
   const Array moved = permute_view(x, order, {});
-  const int rows = static_cast<int>(kept.elements());
+  const std::int64_t rows = kept.elements();
   const Array rows_of = reshape_view(moved, {rows, count}, {});
   const Array others =
       products_of_others(pad(rows_of, {{0, 0}, {0, padded - count}}, Pad::constant, 1));
