@@ -9,11 +9,11 @@
 #include "core/log.hpp"
 #include "core/module.hpp"
 #include "core/plan_counters.hpp"
-#include "jit/affine.hpp"
 #include "jit/cache.hpp"
 #include "jit/generated.hpp"
 #include "jit/layout.hpp"
 #include "jit/make_kernel.hpp"
+#include "jit/parts.hpp"
 #include "jit/schedule.hpp"
 #include "jit/simplify.hpp"
 
@@ -45,7 +45,7 @@ class Planner {
 
   Plan run() {
     mark_memory();
-    if (options_.library && options_.layouts) place_parts();
+    if (options_.library && options_.layouts) parts_ = place_parts(trace_, layouts_, in_memory_);
     make_units();
     // From the last level to the first, so that everybody knows what must be stored before being
     // made.
@@ -82,55 +82,7 @@ class Planner {
   void mark(std::int32_t i) { in_memory_[static_cast<std::size_t>(i)] = 1; }
   bool is_in_memory(std::int32_t i) const { return in_memory_[static_cast<std::size_t>(i)] != 0; }
 
-  /// What is only joined with others writes straight into its part of the whole. From the last
-  /// concatenation to the first, so that a part may be a whole itself.
-  void place_parts() {
-    const std::vector<char> shown = shown_whole(trace_);
-    const Readers readers = readers_of_parts();
-    for (std::int32_t i = static_cast<std::int32_t>(trace_.nodes.size()); i-- > 0;) {
-      if (node(i).kind != NodeKind::concatenate || !is_in_memory(i)) continue;
-      const Shape strides = layouts_[static_cast<std::size_t>(i)];
-      std::int64_t start = 0;
-      for (const Edge& e : trace_.edges_of(i)) {
-        const TraceNode& part = node(e.producer);
-        if (e.dense && *e.shape == part.shape() && !part.stored &&
-            shown[static_cast<std::size_t>(e.producer)] == 0 && part.kind != NodeKind::data &&
-            part.kind != NodeKind::constant && part.kind != NodeKind::set &&
-            part.node->output_count == 1 && !parts_.count(e.producer) &&
-            part.shape().elements() > 0 && can_lie(e.producer, strides, readers)) {
-          parts_[e.producer] = {i, start * strides[concatenated_axis(i)]};
-          layouts_[static_cast<std::size_t>(e.producer)] = strides;
-        }
-        start += (*e.shape)[concatenated_axis(i)];
-      }
-    }
-  }
-  using Readers = std::unordered_map<std::int32_t, std::vector<const Edge*>>;
-  Readers readers_of_parts() const {
-    Readers readers;
-    for (std::int32_t i = 0; i < static_cast<std::int32_t>(trace_.nodes.size()); ++i)
-      if (node(i).kind == NodeKind::concatenate)
-        for (const Edge& e : trace_.edges_of(i)) readers[e.producer];
-    if (readers.empty()) return readers;
-    for (const TraceNode& t : trace_.nodes)
-      for (const Edge& e : trace_.edges_of(t))
-        if (auto part = readers.find(e.producer); part != readers.end()) part->second.push_back(&e);
-    return readers;
-  }
-  /// Whether all who read a part find it in memory with these strides.
-  bool can_lie(std::int32_t part, const Shape& strides, const Readers& readers) const {
-    for (const Edge* e : readers.at(part))
-      if (!in_storage({e->offset, {e->strides.begin(), e->strides.end()}},
-                      {e->shape->begin(), e->shape->size()}, node(part).shape(), strides))
-        return false;
-    return true;
-  }
-  int concatenated_axis(std::int32_t i) const {
-    return std::get<AxesAttributes>(node(i).node->attributes).axes[0];
-  }
-
-  // -- units
-  // -----------------------------------------------------------------------------------------
+  // -- units --------------------------------------------------------------------------------------
 
   void make_units() {
     for (std::int32_t g = 0; g < static_cast<std::int32_t>(fusion_.groups.size()); ++g)
@@ -201,8 +153,7 @@ class Planner {
     return result;
   }
 
-  // -- steps
-  // ------------------------------------------------------------------------------------------
+  // -- steps --------------------------------------------------------------------------------------
 
   std::int32_t buffer_of(std::int32_t i, std::int32_t output) {
     const auto [found, fresh] =
@@ -260,9 +211,7 @@ class Planner {
       clear.pointers.push_back(tickets);
       add(std::move(clear), {});
     }
-    std::copy(lowered.extent, lowered.extent + 3, step.extent);
-    step.parameters = std::move(lowered.parameters);
-    add(std::move(step), simplify(lowered.program), text_of(kernel, schedule));
+    add_lowered(std::move(step), std::move(lowered), text_of(kernel, schedule));
   }
   std::string text_of(const Kernel& kernel, const Schedule& schedule) const {
     if (!options_.describe) return {};
@@ -274,6 +223,12 @@ class Planner {
     plan_.steps.push_back(std::move(step));
     programs_.push_back(std::move(program));
     texts_.push_back(std::move(text));
+  }
+
+  void add_lowered(PlanStep step, LoweredKernel lowered, std::string text) {
+    std::copy(lowered.extent, lowered.extent + 3, step.extent);
+    step.parameters = std::move(lowered.parameters);
+    add(std::move(step), simplify(lowered.program), std::move(text));
   }
 
   void generated_step(GeneratedKernel generated, std::string name,
@@ -411,11 +366,12 @@ class Planner {
   /// Copies the parts that could not be written in place.
   void concatenate_step(std::int32_t i) {
     const Shape& strides = layouts_[static_cast<std::size_t>(i)];
+    const int axis = concatenated_axis(node(i));
     std::int64_t start = 0;
     for (int k = 0; k < node(i).edge_count; ++k) {
       const Edge& e = trace_.edges_of(i)[static_cast<std::size_t>(k)];
-      const std::int64_t offset = start * strides[concatenated_axis(i)];
-      start += (*e.shape)[concatenated_axis(i)];
+      const std::int64_t offset = start * strides[axis];
+      start += (*e.shape)[axis];
       const auto part = parts_.find(e.producer);
       if (part != parts_.end() && part->second.whole == i && part->second.offset == offset)
         continue;
@@ -453,13 +409,10 @@ class Planner {
     if (whole) step.in_place = in_place_pairs(kernel, step.pointers);
     step.copies_whole = whole;
     step.bytes = 2 * to.shape.elements() * static_cast<std::int64_t>(size_of(to.dtype));
-    std::copy(lowered.extent, lowered.extent + 3, step.extent);
-    step.parameters = std::move(lowered.parameters);
-    add(std::move(step), simplify(lowered.program), text_of(kernel, schedule));
+    add_lowered(std::move(step), std::move(lowered), text_of(kernel, schedule));
   }
 
-  // -- the end
-  // -------------------------------------------------------------------------------------------
+  // -- the end ------------------------------------------------------------------------------------
 
   void finish_outputs() {
     for (std::int32_t i = 0; i < static_cast<std::int32_t>(trace_.nodes.size()); ++i) {
@@ -529,11 +482,7 @@ class Planner {
   std::map<std::pair<std::int32_t, std::int32_t>, std::int32_t> buffer_numbers_;
   std::vector<Program> programs_;
   std::vector<std::string> texts_;  ///< of each step, for explain
-  struct Part {
-    std::int32_t whole;
-    std::int64_t offset;  ///< in elements
-  };
-  std::map<std::int32_t, Part> parts_;  ///< nodes whose memory is part of a concatenation's
+  Parts parts_;
   Plan plan_;
 };
 
