@@ -39,6 +39,10 @@ bool is_step(NodeKind kind) {
   }
 }
 
+bool is_reduction(NodeKind kind) {
+  return kind == NodeKind::reduce || kind == NodeKind::arg_reduce;
+}
+
 bool is_whole_alias(const Trace& trace, const TraceNode& t) {
   return t.kind == NodeKind::view && trace.edges_of(t)[0].dense;
 }
@@ -54,17 +58,12 @@ constexpr std::size_t merge_limit = 96;    // members of groups merged only to s
 constexpr std::size_t most_shapes = 4;  // that an inlined value is placed in
 constexpr std::int32_t too_many = -2;
 
-bool is_reduction(NodeKind kind) {
-  return kind == NodeKind::reduce || kind == NodeKind::arg_reduce;
-}
-
 /// Cheap operations cost one; those that take many instructions cost enough never to be repeated.
 std::int32_t cost_of(const TraceNode& t) {
   switch (t.kind) {
     case NodeKind::constant:
     case NodeKind::iota:
     case NodeKind::view:
-      return 0;
     case NodeKind::cast:
       return 0;
     case NodeKind::elementwise: {
@@ -135,8 +134,7 @@ class Fuser {
     return memory_level(e.producer);
   }
 
-  // -- joining groups
-  // ------------------------------------------------------------------------------
+  // -- joining groups -----------------------------------------------------------------------------
 
   /// Strides over the axes between `cuts` that walk the parallel part of a space whose row
   /// intervals are `rows`.
@@ -194,6 +192,7 @@ class Fuser {
     const bool outer = at(p).outer || is_reduction(node(p).kind);
     if (!outer) return e.dense && shape.elements() == g.size() ? Join::row : Join::none;
     if (e.dense && shape.elements() == g.parallel_size() && !reduction) return Join::outer;
+    // Long rows are read once: nothing at row level may wait for their results.
     if (options_.rows && g.row_size() <= chunk_rows && reads_rows(e, shape, g)) return Join::row;
     return Join::none;
   }
@@ -272,8 +271,7 @@ class Fuser {
     return parent_.back();
   }
 
-  // -- placing one node
-  // ----------------------------------------------------------------------------
+  // -- placing one node ---------------------------------------------------------------------------
 
   /// The space a node is computed in: its own shape, or its input's for a reduction.
   const Shape& space_of(std::int32_t i) {
@@ -355,7 +353,6 @@ class Fuser {
     if (how == Join::row && !unify_row(g, space, cut_points(space), rows_of(i))) return false;
     if (how == Join::outer && g.rows.empty()) return false;
     if (how == Join::outer && !unify_outer(g, cut_points(space))) return false;
-    // Long rows are read once: nothing at row level may wait for their results.
     at(i).level = level;
     at(i).group = target;
     at(i).outer = how == Join::outer;
@@ -420,8 +417,7 @@ class Fuser {
     return fusion_.shapes[static_cast<std::size_t>(set)];
   }
 
-  // -- merging what shares a space
-  // --------------------------------------------------------------------
+  // -- merging what shares a space ----------------------------------------------------------------
 
   /// Groups of one level and size become one kernel: fewer launches, and shared inputs are loaded
   /// once.

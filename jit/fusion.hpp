@@ -55,5 +55,7 @@ Fusion fuse(const Trace& trace, const FusionOptions& options);
 bool is_whole_alias(const Trace& trace, const TraceNode& t);
 /// True for nodes that are steps of their own: their inputs and outputs are in memory.
 bool is_step(NodeKind kind);
+/// True for reduce and arg_reduce.
+bool is_reduction(NodeKind kind);
 
 }  // namespace noyau::jit

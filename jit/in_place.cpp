@@ -93,7 +93,6 @@ std::vector<InPlace> in_place_pairs(const Kernel& kernel, std::span<const PlanPo
     return only[k] != nullptr && !several[k] && only[k]->kind == kind &&
            arguments[pointers[k].buffer] == 1;
   };
-  std::vector<char> used(kernel.buffers.size(), 0);
   for (std::size_t o = 0; o < kernel.buffers.size(); ++o) {
     if (!alone(o, KernelOp::Kind::store)) continue;
     for (std::size_t i = 0; i < kernel.buffers.size(); ++i)

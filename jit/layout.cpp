@@ -109,15 +109,13 @@ class Voting {
         const TraceNode& p = node(e.producer);
         if (p.kind != NodeKind::matmul || p.stored || p.shape().rank() != 2) continue;
         const bool fits = e.dense && !is_step(node(i).kind) && e.shape->rank() == 4 &&
-                          (*e.shape)[0] == 1 && (*e.shape)[1] == p.shape()[0] &&
-                          feeds_channels_last(i);
+                          (*e.shape)[0] == 1 && (*e.shape)[1] == p.shape()[0] && last_[at(i)] != 0;
         (fits ? good : bad)[at(e.producer)] = 1;
       }
     for (std::int32_t i = 0; i < count(); ++i)
       if (good[at(i)] && !bad[at(i)] && !shown_[at(i)])
         layouts_[at(i)] = Shape{1, node(i).shape()[0]};
   }
-  bool feeds_channels_last(std::int32_t i) const { return last_[at(i)] != 0; }
 
   const Trace& trace_;
   const DeviceBackend& device_;

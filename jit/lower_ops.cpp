@@ -1,5 +1,6 @@
 // Lowering of operations: addresses, loads, arithmetic by the rows of ops.def, reductions'
-// combinations. SPDX-License-Identifier: Apache-2.0
+// combinations.
+// SPDX-License-Identifier: Apache-2.0
 #include "jit/lower_ops.hpp"
 
 #include <bit>
@@ -78,10 +79,9 @@ void OpLowering::declare_numbers(const KernelOp& op) {
     for (std::int64_t v : *list) declare(v);
 }
 
-Value OpLowering::number_of(std::int64_t value, const char*) { return numbers_.at(value); }
+Value OpLowering::number_of(std::int64_t value) { return numbers_.at(value); }
 
-// -- index arithmetic
-// ------------------------------------------------------------------------------
+// -- index arithmetic -----------------------------------------------------------------------------
 
 void OpLowering::declare_divisors() {
   // Divisions by an extent are a multiplication and a shift with constants as parameters (Granlund
@@ -150,11 +150,10 @@ Value OpLowering::offset(const AffineMap& map) {
 }
 
 Value OpLowering::coordinate(const AffineMap& map) {
-  return b_.binary(Opcode::add, offset(map), number_of(map.offset, "offset"));
+  return b_.binary(Opcode::add, offset(map), number_of(map.offset));
 }
 
-// -- operations
-// ------------------------------------------------------------------------------------------
+// -- operations -----------------------------------------------------------------------------------
 
 void OpLowering::emit(std::size_t k) {
   const KernelOp& op = kernel_.ops[k];
@@ -214,7 +213,7 @@ Value OpLowering::iota(const KernelOp& op) {
                 : b_.binary(Opcode::add, b_.binary(Opcode::multiply, i, step), start);
   v = b_.convert(v, op.dtype);
   if (op.exact_last) {
-    const Value last = b_.compare(Opcode::equal, index, number_of(op.extents[0], "last"));
+    const Value last = b_.compare(Opcode::equal, index, number_of(op.extents[0]));
     v = b_.select(last, b_.convert(slot(op.slot + 2), op.dtype), v);
   }
   return v;
@@ -240,9 +239,9 @@ Value OpLowering::load_rolled(const KernelOp& op) {
                                     slot(op.slot + static_cast<std::int32_t>(k)));
     const Value wrapped =
         b_.select(b_.compare(Opcode::less, shifted, zero),
-                  b_.binary(Opcode::add, shifted, number_of(op.extents[k], "extent")), shifted);
-    sum = b_.binary(Opcode::add, sum,
-                    b_.binary(Opcode::multiply, wrapped, number_of(op.strides[k], "stride")));
+                  b_.binary(Opcode::add, shifted, number_of(op.extents[k])), shifted);
+    sum =
+        b_.binary(Opcode::add, sum, b_.binary(Opcode::multiply, wrapped, number_of(op.strides[k])));
   }
   return b_.load(op.buffer, sum);
 }
@@ -253,8 +252,8 @@ Value OpLowering::load_padded(const KernelOp& op) {
   for (std::size_t k = 0; k < op.maps.size(); ++k) {
     Value c = coordinate(op.maps[k]);
     if (op.padded[k]) {
-      c = b_.binary(Opcode::subtract, c, number_of(op.low[k], "low"));
-      const Value last = b_.binary(Opcode::subtract, number_of(op.extents[k], "extent"), one);
+      c = b_.binary(Opcode::subtract, c, number_of(op.low[k]));
+      const Value last = b_.binary(Opcode::subtract, number_of(op.extents[k]), one);
       if (op.pad_mode == PadMode::reflect) {
         c = b_.unary(Opcode::absolute, c);
         const Value mirrored = b_.binary(Opcode::subtract, b_.binary(Opcode::add, last, last), c);
@@ -266,16 +265,14 @@ Value OpLowering::load_padded(const KernelOp& op) {
         c = clamped;
       }
     }
-    sum = b_.binary(Opcode::add, sum,
-                    b_.binary(Opcode::multiply, c, number_of(op.strides[k], "stride")));
+    sum = b_.binary(Opcode::add, sum, b_.binary(Opcode::multiply, c, number_of(op.strides[k])));
   }
   const Value loaded = b_.load(op.buffer, sum);
   if (op.pad_mode != PadMode::constant || op.slot < 0 || inside == no_value) return loaded;
   return b_.select(inside, loaded, b_.convert(slot(op.slot), op.dtype));
 }
 
-// -- reductions
-// -----------------------------------------------------------------------------------------------
+// -- reductions -----------------------------------------------------------------------------------
 
 namespace {
 

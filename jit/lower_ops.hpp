@@ -51,7 +51,7 @@ class OpLowering {
  private:
   Value offset(const AffineMap& map);
   Value coordinate(const AffineMap& map);
-  Value number_of(std::int64_t value, const char* name);
+  Value number_of(std::int64_t value);
   Value load_rolled(const KernelOp& op);
   Value load_padded(const KernelOp& op);
   Value iota(const KernelOp& op);

@@ -1,5 +1,6 @@
 // Making kernels: each node becomes an operation at the place in the index space where it is
-// needed. SPDX-License-Identifier: Apache-2.0
+// needed.
+// SPDX-License-Identifier: Apache-2.0
 #include "jit/make_kernel.hpp"
 
 #include <unordered_map>
@@ -46,9 +47,7 @@ class Maker {
  private:
   const TraceNode& node(std::int32_t i) const { return trace_.nodes[static_cast<std::size_t>(i)]; }
   bool is_outer(std::int32_t i) const {
-    const NodeKind kind = node(i).kind;
-    return context_.fusion.nodes[static_cast<std::size_t>(i)].outer || kind == NodeKind::reduce ||
-           kind == NodeKind::arg_reduce;
+    return context_.fusion.nodes[static_cast<std::size_t>(i)].outer || is_reduction(node(i).kind);
   }
   /// Where a member of the group is computed: its elements are the space's, or one for each row.
   const AffineMap& place_of(std::int32_t i) const { return is_outer(i) ? outer_map_ : row_map_; }
@@ -291,8 +290,7 @@ class Maker {
     return push(std::move(op));
   }
 
-  // -- at the end
-  // -----------------------------------------------------------------------------------
+  // -- at the end ---------------------------------------------------------------------------------
 
   /// Drops what no store needs, then decides for each operation whether it varies along the rows,
   /// and its stage.
@@ -354,7 +352,6 @@ class Maker {
   void name_it() {
     std::string text;
     std::size_t words = 0;
-    static constexpr std::string_view reductions[] = {"sum", "product", "min", "max", "any", "all"};
     for (const KernelOp& op : kernel_.ops) {
       std::string_view word;
       switch (op.kind) {
@@ -377,10 +374,10 @@ class Maker {
           word = "pad";
           break;
         case Kind::reduce:
-          word = reductions[op.code];
+          word = operation_name(NodeKind::reduce, op.code);
           break;
         case Kind::arg_reduce:
-          word = op.code == static_cast<std::uint8_t>(ReduceOp::maximum) ? "argmax" : "argmin";
+          word = operation_name(NodeKind::arg_reduce, op.code);
           break;
         default:
           break;

@@ -67,8 +67,9 @@ Shape complete(const Shape& shape, const Array& x) {
   }
   if (unknown >= 0 || shape.elements() != size) {
     throw ShapeError(fmt::format(
-        "[reshape] {} of shape {} has {} elements, {} {}: a reshape keeps the number of elements",
-        "an array", to_string(x.shape()), size, to_string(shape),
+        "[reshape] an array of shape {} has {} elements, {} {}: a reshape keeps the number of "
+        "elements",
+        to_string(x.shape()), size, to_string(shape),
         unknown >= 0 ? fmt::format("leaves {} for the rest, which does not divide it", known)
                      : fmt::format("has {}", shape.elements())));
   }
