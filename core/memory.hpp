@@ -1,5 +1,6 @@
 // The memory pool: one for all backends. Size classes with at most 12.5 % waste, a byte cap, trim
-// and one retry. SPDX-License-Identifier: Apache-2.0
+// and one retry.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
 // io::load_npy and save_npy: a header that is a Python dictionary, then the values.
-// Format: numpy.org/doc/stable/reference/generated/numpy.lib.format.html. SPDX-License-Identifier:
-// Apache-2.0
+// Format: numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // io::load_safetensors and save_safetensors: a header of JSON, then the tensors one after another.
-// Format: huggingface.co/docs/safetensors. SPDX-License-Identifier: Apache-2.0
+// Format: huggingface.co/docs/safetensors.
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // Layout: the order in memory of a plan's buffers, voted for by library calls. Arrays themselves
-// are row-major. SPDX-License-Identifier: Apache-2.0
+// are row-major.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 // Common subexpressions: nodes of a trace that compute the same from the same become one, by value
-// numbering. SPDX-License-Identifier: Apache-2.0
+// numbering.
+// SPDX-License-Identifier: Apache-2.0
 #include <unordered_map>
 
 #include "jit/fusion.hpp"

@@ -1,5 +1,6 @@
 // Trace: the part of the graph that one eval computes, linearised, with everything a plan depends
-// on. SPDX-License-Identifier: Apache-2.0
+// on.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 // oneDNN's engine, layouts and primitives, written for 2.6: the one file that a port to 3.x
-// changes. SPDX-License-Identifier: Apache-2.0
+// changes.
+// SPDX-License-Identifier: Apache-2.0
 #include "backends/onednn/common.hpp"
 
 #include <fmt/format.h>

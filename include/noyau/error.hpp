@@ -1,5 +1,6 @@
 // The exceptions that Noyau throws. Each message names the operation, what was given, the rule and
-// the remedy. SPDX-License-Identifier: Apache-2.0
+// the remedy.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <stdexcept>

@@ -11,10 +11,10 @@
 
 namespace noyau {
 
-// -- elementwise
-// ----------------------------------------------------------------------------------- Inputs
-// broadcast and promote by the array API standard; the result has the broadcast shape. C++ scalars
-// are weak. ShapeError when shapes do not broadcast, DtypeError for a dtype without meaning there.
+// -- elementwise ----------------------------------------------------------------------------------
+// Inputs broadcast and promote by the array API standard; the result has the broadcast shape. C++
+// scalars are weak. ShapeError when shapes do not broadcast, DtypeError for a dtype without meaning
+// there.
 
 #define NOYAU_DECLARE_1(name) Array name(Operand x);
 #define NOYAU_DECLARE_2(name) Array name(Operand x, Operand y);
@@ -58,8 +58,7 @@ inline Array& operator*=(Array& x, Operand y) { return x = x * std::move(y); }
 inline Array& operator/=(Array& x, Operand y) { return x = x / std::move(y); }
 inline Array& operator%=(Array& x, Operand y) { return x = x % std::move(y); }
 
-// -- reductions
-// --------------------------------------------------------------------------------------
+// -- reductions -----------------------------------------------------------------------------------
 
 /// Axes to reduce: one int, a list of them, or all. Negative ones count from the end.
 class Axes {
@@ -115,8 +114,7 @@ requires(std::is_arithmetic_v<T> && !std::same_as<T, int>) || std::same_as<T, Ar
   return {};
 }
 
-// -- movement
-// ------------------------------------------------------------------------------------------
+// -- movement -------------------------------------------------------------------------------------
 // reshape, transpose, permute, slice, flip, broadcast_to and subscripts are views: nothing is
 // copied.
 
@@ -160,8 +158,7 @@ Array pad(Operand x, const PadWidths& widths, Pad mode = Pad::constant, Operand 
 /// dtype). x is as it was.
 Array set(Operand x, const Subscripts& where, Operand value);
 
-// -- creation
-// ---------------------------------------------------------------------------------------------
+// -- creation -------------------------------------------------------------------------------------
 
 Array zeros(const Shape& shape, DType dtype = float32);
 Array ones(const Shape& shape, DType dtype = float32);
@@ -198,8 +195,7 @@ arange(T start, U stop, std::type_identity_t<std::common_type_t<T, U>> step = 1,
 Array linspace(double start, double stop, std::int64_t count, DType dtype = float32);
 Array eye(std::int64_t rows, std::int64_t columns = -1, DType dtype = float32);
 
-// -- products
-// ------------------------------------------------------------------------------------------------
+// -- products -------------------------------------------------------------------------------------
 
 /// NumPy's matmul: the last two axes multiply, the others broadcast; a 1-D operand gets an axis
 /// that is dropped after. A chain of fma in the order of the inner axis where Noyau's own kernel

@@ -1,5 +1,6 @@
 // The program noyau: which devices there are, why the others are not, and small services for
-// scripts. SPDX-License-Identifier: Apache-2.0
+// scripts.
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <cstdio>

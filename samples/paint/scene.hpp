@@ -1,5 +1,6 @@
 // What is painted: a night sky with glowing discs and vortices over hills, as functions of the
-// place. SPDX-License-Identifier: Apache-2.0
+// place.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <array>

@@ -1,5 +1,6 @@
 // Kernels of every kind, for the tests of emitted text: hand-written, of each instruction,
-// generated, and what plans make of random programs. SPDX-License-Identifier: Apache-2.0
+// generated, and what plans make of random programs.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>

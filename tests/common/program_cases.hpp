@@ -1,5 +1,6 @@
 // Programs that say everything a Program can say, with launches of them: for every backend and
-// text. SPDX-License-Identifier: Apache-2.0
+// text.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 // Mistakes with operations: each message names the operation, what was given, the rule and the
-// remedy. SPDX-License-Identifier: Apache-2.0
+// remedy.
+// SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
 #include <functional>

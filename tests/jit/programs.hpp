@@ -1,5 +1,6 @@
 // The hand-written Programs with their inputs and plain C++ that computes the same bits; for the
-// tests of the interpreter and of each backend. SPDX-License-Identifier: Apache-2.0
+// tests of the interpreter and of each backend.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <array>

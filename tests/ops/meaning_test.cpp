@@ -1,5 +1,6 @@
 // Every row of ops.def in every dtype: its meaning in the interpreter against the reference
-// evaluator. SPDX-License-Identifier: Apache-2.0
+// evaluator.
+// SPDX-License-Identifier: Apache-2.0
 #include "ops/meaning.hpp"
 
 #include <gtest/gtest.h>
