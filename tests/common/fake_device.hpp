@@ -16,7 +16,7 @@
 #include "core/device.hpp"
 #include "core/memory.hpp"
 
-namespace noyau::tests {
+namespace noyau::test {
 
 /// What FakeDevice compiles to: bytes that name the program and the device's identity.
 class FakeExecutable final : public Executable {
@@ -110,4 +110,4 @@ class FakeDevice final : public DeviceBackend {
   std::atomic<bool> held_{false};
 };
 
-}  // namespace noyau::tests
+}  // namespace noyau::test

@@ -12,7 +12,7 @@
 
 namespace noyau::test {
 
-class TemporaryFolder : public tests::TemporaryDirectory {
+class TemporaryFolder : public test::TemporaryDirectory {
  public:
   std::string operator/(const std::string& name) const { return (path() / name).string(); }
   /// The names in it.

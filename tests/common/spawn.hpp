@@ -18,7 +18,7 @@
 
 extern char** environ;
 
-namespace noyau::tests {
+namespace noyau::test {
 
 class Process {
  public:
@@ -81,4 +81,4 @@ class Process {
   int errors_ = -1;
 };
 
-}  // namespace noyau::tests
+}  // namespace noyau::test

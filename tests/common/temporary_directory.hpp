@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace noyau::tests {
+namespace noyau::test {
 
 class TemporaryDirectory {
  public:
@@ -29,4 +29,4 @@ class TemporaryDirectory {
   std::filesystem::path path_;
 };
 
-}  // namespace noyau::tests
+}  // namespace noyau::test

@@ -53,7 +53,7 @@ class CacheDir : public ::testing::Test {
   }
 
  private:
-  tests::TemporaryDirectory directory_;
+  test::TemporaryDirectory directory_;
   std::string home_ = std::getenv("HOME") ? std::getenv("HOME") : "";
 };
 

@@ -22,7 +22,7 @@ class Descriptor : public ::testing::Test {
   FileDescriptor open(int flags) const {
     return FileDescriptor(::open((directory_.path() / "file").c_str(), flags | O_CLOEXEC, 0600));
   }
-  tests::TemporaryDirectory directory_;
+  test::TemporaryDirectory directory_;
 };
 using DescriptorDeathTest = Descriptor;
 

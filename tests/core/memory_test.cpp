@@ -20,7 +20,7 @@
 namespace noyau {
 namespace {
 
-using tests::FakeDevice;
+using test::FakeDevice;
 
 class Memory : public ::testing::Test {
  protected:

@@ -40,7 +40,7 @@ TEST(Loading, Absent) {
 }
 
 TEST(Loading, NotALibrary) {
-  const tests::TemporaryDirectory folder;
+  const test::TemporaryDirectory folder;
   std::ofstream(folder.path() / "libcuda.so.1") << "not a library\n";
   const std::string text = doctor(with(folder.path().string()));
   EXPECT_SAYS(text, "libcuda.so.1 does not load; install NVIDIA's driver");

@@ -159,7 +159,7 @@ class CudaText : public ::testing::Test {
     return after;
   }
 
-  tests::TemporaryDirectory directory_;
+  test::TemporaryDirectory directory_;
   std::vector<Kernel> kernels_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::size_t> numbers_;
   std::vector<Launch> launches_;

@@ -30,7 +30,7 @@ bool set_threads(int threads) {
 }  // namespace
 
 const LibraryRoutine* find_routine(const std::string& name) {
-  tests::FakeDevice device;
+  test::FakeDevice device;
   device.device_name = "cpu:0";
   for (const LibraryRoutine* routine : routines_for(device))
     if (routine->name() == name) return routine;

@@ -73,7 +73,7 @@ class Recompile : public ::testing::Test {
   }
 
   static constexpr std::size_t bytes = width * height * sizeof(float);
-  tests::TemporaryDirectory temporary_;
+  test::TemporaryDirectory temporary_;
   DeviceBackend& cpu_ = device("cpu:0").backend();
   float *x_ = nullptr, *z_ = nullptr;
 };

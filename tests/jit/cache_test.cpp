@@ -35,10 +35,10 @@ namespace noyau::jit {
 namespace {
 
 namespace fs = std::filesystem;
+using test::FakeDevice;
+using test::FakeExecutable;
 using test::read_bytes;
 using test::write_bytes;
-using tests::FakeDevice;
-using tests::FakeExecutable;
 
 /// A program that differs from those of other numbers.
 Program numbered(std::int64_t number) {
@@ -96,7 +96,7 @@ class Cache : public ::testing::Test {
     return cache.statistics();
   }
 
-  tests::TemporaryDirectory temporary_;
+  test::TemporaryDirectory temporary_;
   FakeDevice device;
 };
 
@@ -456,10 +456,10 @@ TEST(BuildNote, TellsObjectsApart) {
 constexpr const char* worker_role = "NOYAU_TEST_WORKER";
 constexpr int worker_kernels = 12;
 
-tests::Process start_worker(const std::string& role) {
-  return tests::Process({"/proc/self/exe", "--gtest_filter=CacheWorker.DISABLED_Run",
-                         "--gtest_also_run_disabled_tests"},
-                        {{worker_role, role}});
+test::Process start_worker(const std::string& role) {
+  return test::Process({"/proc/self/exe", "--gtest_filter=CacheWorker.DISABLED_Run",
+                        "--gtest_also_run_disabled_tests"},
+                       {{worker_role, role}});
 }
 
 TEST(CacheWorker, DISABLED_Run) {
@@ -488,9 +488,9 @@ TEST(CacheWorker, DISABLED_Run) {
 TEST_F(Cache, EightProcessesAtOnce) {
   for (int round = 0; round < 2; ++round) {
     fs::remove_all(directory());
-    std::vector<tests::Process> workers;
+    std::vector<test::Process> workers;
     for (int w = 0; w < 8; ++w) workers.push_back(start_worker("share"));
-    for (tests::Process& worker : workers) {
+    for (test::Process& worker : workers) {
       EXPECT_EQ(worker.wait(), 0);
       EXPECT_EQ(worker.errors(), "") << "no warning either";
     }
@@ -505,7 +505,7 @@ TEST_F(Cache, KilledInTheMiddleOfWrites) {
   for (int round = 0; round < 100; ++round) {
     if (round % 5 == 0) fs::remove_all(directory());
     const std::ptrdiff_t before = entries();
-    tests::Process worker = start_worker("forever");
+    test::Process worker = start_worker("forever");
     while (entries() == before) std::this_thread::sleep_for(std::chrono::microseconds(100));
     std::this_thread::sleep_for(std::chrono::microseconds(random() % 3000));
     worker.kill();
@@ -515,14 +515,14 @@ TEST_F(Cache, KilledInTheMiddleOfWrites) {
   (void)found_by_new_process(numbered(-1));
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
   EXPECT_TRUE(temporaries().empty()) << "collected by the next one that writes";
-  tests::Process after = start_worker("share");
+  test::Process after = start_worker("share");
   EXPECT_EQ(after.wait(), 0);
   EXPECT_EQ(after.errors(), "") << "no published entry is damaged";
   EXPECT_GT(interrupted, 0u) << "no kill hit a write: the test shows nothing";
 }
 
 TEST_F(Cache, DiskLimitIsNoSignal) {
-  tests::Process worker = start_worker("small files");
+  test::Process worker = start_worker("small files");
   EXPECT_EQ(worker.wait(), 0);
   const std::string warnings = worker.errors();
   EXPECT_NE(warnings.find("File too large"), std::string::npos) << warnings;
@@ -532,7 +532,7 @@ TEST_F(Cache, DiskLimitIsNoSignal) {
 }
 
 TEST_F(Cache, WithoutThreadsTheCallerCompiles) {
-  tests::Process worker = start_worker("no threads");
+  test::Process worker = start_worker("no threads");
   EXPECT_EQ(worker.wait(), 0);
   EXPECT_EQ(files().size(), static_cast<std::size_t>(worker_kernels));
 }

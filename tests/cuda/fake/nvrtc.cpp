@@ -51,7 +51,7 @@ std::string contents(const std::string& file) {
 }
 
 bool build(Program& program) {
-  const noyau::tests::TemporaryDirectory directory;
+  const noyau::test::TemporaryDirectory directory;
   const std::string base = (directory.path() / "kernel").string();
   std::string text = program.text;
   const std::string shared = "extern __shared__ __align__(16) unsigned char noyau_shared[];";
