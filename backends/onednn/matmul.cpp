@@ -256,7 +256,7 @@ struct Combine {
     }
     for (std::int64_t i = 0; i < count; ++i) {
       if (bias != nullptr) sums[i] += bias[begin + i];
-      if (relu) sums[i] = sums[i] > 0.0f ? sums[i] : 0.0f;
+      if (relu) sums[i] = sums[i] <= 0.0f ? 0.0f : sums[i];  // NaN stays
       to[row * out.row + (begin + i) * out.column] = sums[i];
     }
   }

@@ -104,7 +104,7 @@ NOYAU_INLINE void sum_tiles(const Part& part) {
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v) {
         Vector sum = sums[t][v] + part.bias[v];
-        if (l.relu) sum = sum > 0.0 ? sum : Vector{};
+        if (l.relu) sum = sum <= 0.0 ? Vector{} : sum;  // NaN stays
         const Narrow result = __builtin_convertvector(sum, Narrow);
         const std::int64_t count = std::min(lanes, l.outputs - v * lanes);
         if (count == lanes) std::memcpy(out + v * lanes, &result, sizeof(result));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "noyau/error.hpp"
 #include "tests/device/onednn_calls.hpp"
@@ -300,6 +301,20 @@ TEST(OneDnnConvolution, AddsBiasAndAppliesRelu) {
         expect_close(*r.output, forward_reference(c, d, bias, relu), c.text());
       }
     }
+  }
+}
+
+TEST(OneDnnConvolution, KeepsNaNInWideSums) {
+  const LibraryRoutine* routine = find_routine("onednn.convolution");
+  if (routine == nullptr) GTEST_SKIP() << why_absent();
+  const ConvolutionCase c = {1, 1, 48, 16, 1, 1, 7, 5, {1, 1}, {0, 0}, {0, 0}, {1, 1}};
+  ConvolutionData d = data_of(c, Lies::channels_last, Lies::channels_last, Lies::plain);
+  d.x.memory[static_cast<std::size_t>(d.x.at({0, 3, 2, 1}))] = std::nanf("");
+  Ready r = ready(c, d, Kind::convolution, true, true);
+  run(*routine->prepare(r.call), r.inputs, *r.output);
+  for (std::int64_t o = 0; o < c.o; ++o) {
+    EXPECT_TRUE(std::isnan((*r.output)(std::vector<std::int64_t>{0, o, 2, 1}))) << o;
+    EXPECT_FALSE(std::isnan((*r.output)(std::vector<std::int64_t>{0, o, 2, 2}))) << o;
   }
 }
 
