@@ -1,4 +1,4 @@
-// Constant folding: powers with special exponents, casts and arithmetic of constants.
+// Constant folding: powers with special exponents, casts, arithmetic and comparisons of constants.
 // SPDX-License-Identifier: Apache-2.0
 #include "core/fold.hpp"
 
@@ -80,6 +80,41 @@ std::optional<Array> fold_arithmetic(const NodeSpec& spec) {
   return constant_like(spec, result->as(spec.dtype));
 }
 
+template <class T>
+std::optional<bool> compare(ElementwiseOp op, Scalar a, Scalar b) {
+  T x, y;
+  __builtin_memcpy(&x, &a.bits, sizeof(T));
+  __builtin_memcpy(&y, &b.bits, sizeof(T));
+  switch (op) {
+    case ElementwiseOp::equal:
+      return x == y;
+    case ElementwiseOp::not_equal:
+      return x != y;
+    case ElementwiseOp::less:
+      return x < y;
+    case ElementwiseOp::less_equal:
+      return x <= y;
+    case ElementwiseOp::greater:
+      return x > y;
+    case ElementwiseOp::greater_equal:
+      return x >= y;
+    default:
+      return std::nullopt;
+  }
+}
+
+std::optional<Array> fold_comparison(const NodeSpec& spec) {
+  const auto op = static_cast<ElementwiseOp>(spec.code);
+  const Scalar x = value_of(spec.inputs[0]), y = value_of(spec.inputs.back());
+  std::optional<bool> result;
+  if (x.dtype == float32) result = compare<float>(op, x, y);
+  else if (x.dtype == float64) result = compare<double>(op, x, y);
+  else if (x.dtype == uint64) result = compare<std::uint64_t>(op, x, y);
+  else result = compare<std::int64_t>(op, x.as(int64), y.as(int64));
+  if (!result) return std::nullopt;
+  return constant_like(spec, Scalar::of(*result));
+}
+
 }  // namespace
 
 std::optional<Array> fold(const NodeSpec& spec) {
@@ -94,7 +129,7 @@ std::optional<Array> fold(const NodeSpec& spec) {
   for (const Array& input : spec.inputs) {
     if (!is_constant(input)) return std::nullopt;
   }
-  return fold_arithmetic(spec);
+  return spec.dtype == bool_ ? fold_comparison(spec) : fold_arithmetic(spec);
 }
 
 }  // namespace noyau

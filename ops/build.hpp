@@ -4,6 +4,7 @@
 
 #include <initializer_list>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -21,6 +22,11 @@ struct Caller {
 };
 inline Caller caller_of(const Operand& x) { return {x.file(), x.line()}; }
 inline Caller caller_of(const Array& x) { return {x.node()->file, x.node()->line}; }
+
+/// Whether an integer keeps its value in an integer dtype; true where not both are integers.
+bool fits(Scalar value, DType dtype);
+/// The digits of an integer.
+std::string integer_text(Scalar value);
 
 /// A constant: one value for every element.
 Array constant(Scalar value, const Shape& shape, Device device, Caller caller);

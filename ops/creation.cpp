@@ -43,6 +43,10 @@ Array ones(const Shape& shape, DType dtype) { return detail::full(shape, Scalar:
 namespace detail {
 
 Array full(const Shape& shape, Scalar value, DType dtype) {
+  if (!ops::fits(value, dtype)) {
+    throw DtypeError(fmt::format("[full] the number {} does not fit into {}; give another dtype",
+                                 ops::integer_text(value), name(dtype)));
+  }
   return ops::constant(value.as(dtype), shape, default_device(), {});
 }
 

@@ -68,22 +68,13 @@ DType compute_dtype(const OpRow& row, DType given) {
   throw InternalError("an operation without a dtype rule");
 }
 
-bool is_negative(Scalar s) { return is_signed_integer(s.dtype) && s.to_int64() < 0; }
-
 /// A weak scalar in the dtype that the arrays decided.
 Scalar weak(const OpRow& row, Scalar scalar, DType dtype) {
-  const Scalar converted = scalar.as(dtype);
-  if (!is_integer(dtype) || !is_integer(scalar.dtype)) return converted;
-  if (is_negative(scalar) == is_negative(converted) && converted.as(scalar.dtype) == scalar) {
-    return converted;
-  }
+  if (fits(scalar, dtype)) return scalar.as(dtype);
   throw DtypeError(fmt::format(
       "[{}] the number {} does not fit into {}, the dtype of the array beside it (numbers never "
       "widen an array); convert the array first with astype(x, noyau::{})",
-      row.name,
-      is_negative(scalar) ? fmt::to_string(scalar.to_int64())
-                          : fmt::to_string(scalar.as(uint64).bits),
-      name(dtype), dtype == int64 ? "float64" : "int64"));
+      row.name, integer_text(scalar), name(dtype), dtype == int64 ? "float64" : "int64"));
 }
 
 Shape common_shape(const OpRow& row, std::span<const Operand> operands) {
@@ -119,7 +110,20 @@ std::optional<Array> without_computing(ElementwiseOp op, std::span<const Operand
   return std::nullopt;
 }
 
+bool is_negative(Scalar s) { return is_signed_integer(s.dtype) && s.to_int64() < 0; }
+
 }  // namespace
+
+bool fits(Scalar value, DType dtype) {
+  if (!is_integer(value.dtype) || !is_integer(dtype)) return true;
+  const Scalar converted = value.as(dtype);
+  return is_negative(value) == is_negative(converted) && converted.as(value.dtype) == value;
+}
+
+std::string integer_text(Scalar value) {
+  return is_negative(value) ? fmt::to_string(value.to_int64())
+                            : fmt::to_string(value.as(uint64).bits);
+}
 
 Array constant(Scalar value, const Shape& shape, Device device, Caller caller) {
   return make_node({.kind = NodeKind::constant,

@@ -250,6 +250,8 @@ class Product {
   /// Masks by a choice, never by a product: what was not chosen may be infinite.
   Array chosen(const Term& t) {
     const Array condition = build(t.from[0]);
+    if (condition.node()->kind == NodeKind::constant)
+      return times(t.from[std::get<Scalar>(condition.node()->attributes).bits != 0 ? 1 : 2]);
     Array yes = times(t.from[1]), no = times(t.from[2]);
     if (yes.node() == nullptr && no.node() == nullptr) return {};
     if (yes.node() == nullptr) yes = b_.zero_like(b_.cotangent);

@@ -245,7 +245,8 @@ Array array(std::initializer_list<T> values) {
 }
 template <class T>
 Array array(std::initializer_list<std::initializer_list<T>> rows) {
-  std::vector<T> values;
+  using Stored = std::conditional_t<std::is_same_v<T, bool>, unsigned char, T>;
+  std::vector<Stored> values;
   const std::size_t columns = rows.size() == 0 ? 0 : rows.begin()->size();
   for (const auto& row : rows) {
     if (row.size() != columns)

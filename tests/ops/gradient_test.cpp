@@ -138,6 +138,13 @@ TEST_F(Gradient, PowersOfZeroAreFinite) {
   const auto both = grad([](auto in) { return sum(power(in[0], in[1])); }, {zero, two});
   EXPECT_EQ(values(both[0]), (List{0}));
   EXPECT_EQ(values(both[1]), (List{0}));
+  const auto constant = [](const Array& a) { return sum(power(a, 0)); };
+  EXPECT_EQ(values(grad(constant, zero)), (List{0}));
+  const Array zeros = array({0.0, 0.0, 0.0, 0.0}), exponents = array({0.0, 1.0, 2.0, 3.0});
+  const auto f = [&](const Array& a) { return sum(power(a, exponents)); };
+  EXPECT_EQ(values(grad(f, zeros)), (List{0, 1, 0, 0}));
+  EXPECT_EQ(values(grad([&](const Array& a) { return sum(grad(f, a)); }, zeros)),
+            (List{0, 0, 2, 0}));
 }
 
 TEST_F(Gradient, NodesMadeInAnotherThreadTakePart) {

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/convert.hpp"
 #include "noyau/error.hpp"
 #include "ops/op_table.hpp"
@@ -112,6 +114,17 @@ TEST(Graph, PowersAndConstantsAreFolded) {
   Array wrapped =
       elementwise(ElementwiseOp::multiply, {constant(100, {3}, int8), constant(3, {3}, int8)});
   EXPECT_EQ(std::get<Scalar>(wrapped.node()->attributes).to_int64(), 44);
+  const auto less = [](const Array& a, const Array& b) {
+    const Array result = make_node({.kind = NodeKind::elementwise,
+                                    .code = static_cast<std::uint8_t>(ElementwiseOp::less),
+                                    .dtype = bool_,
+                                    .shape = a.shape(),
+                                    .inputs = std::vector<Array>{a, b}});
+    return std::get<Scalar>(result.node()->attributes);
+  };
+  EXPECT_EQ(less(constant(-1, {3}, int64), constant(1, {3}, int64)), Scalar::of(true));
+  EXPECT_EQ(less(constant(1, {3}, uint64), constant(2, {3}, uint64)), Scalar::of(true));
+  EXPECT_EQ(less(constant(NAN, {3}), constant(1, {3})), Scalar::of(false));
 }
 
 TEST(Graph, ArraysTooLargeToExistAreRefused) {

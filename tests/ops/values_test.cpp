@@ -81,6 +81,10 @@ TEST_F(OperationValues, Creation) {
   EXPECT_EQ(full({2}, 3).dtype(), int64);
   EXPECT_EQ(full({2}, 3.0).dtype(), float32);
   EXPECT_EQ(full({2}, true).dtype(), bool_);
+  EXPECT_EQ(values(array({{true, false}, {false, false}})), (List{1, 0, 0, 0}));
+  EXPECT_THROW(full({2}, std::uint64_t{1} << 63), DtypeError);
+  EXPECT_THROW(full({2}, 256, uint8), DtypeError);
+  EXPECT_EQ(values(full({1}, std::uint64_t{1} << 63, uint64)), (List{0x1p63}));
 }
 
 TEST_F(OperationValues, Reductions) {
