@@ -93,6 +93,7 @@ class CpuDevice final : public DeviceBackend {
   std::string code(const jit::Program& program) override { return code_text(program); }
 
   std::uint64_t submit(Submission submission) override {
+    end_recompiler_with_main_thread();
     return queue_.submit(std::move(submission));
   }
   bool done(std::uint64_t ticket) const override { return queue_.done(ticket); }

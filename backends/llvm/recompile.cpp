@@ -8,6 +8,7 @@
 #include <exception>
 
 #include "backends/llvm/compiler.hpp"
+#include "backends/llvm/launch.hpp"
 #include "backends/llvm/stack.hpp"
 #include "core/log.hpp"
 
@@ -52,6 +53,16 @@ void Recompiler::finish() {
   more_.notify_one();
   // The compiler has no way to be stopped; what it is given takes about a second at most.
   pthread_join(thread_, nullptr);
+}
+
+void end_recompiler_with_main_thread() {
+  struct End {
+    bool main = gettid() == getpid();
+    ~End() {
+      if (main && !was_forked()) recompiler().finish();
+    }
+  };
+  thread_local const End end;
 }
 
 Recompiler& recompiler() {

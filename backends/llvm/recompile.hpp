@@ -34,4 +34,9 @@ class Recompiler {
 /// The one of the process; leaked, as everything that outlives main is.
 Recompiler& recompiler();
 
+/// To be called by who submits work. exit() may destroy what LLVM made while it compiled before it
+/// comes to our function of atexit, but first of all it destroys the main thread's own objects: one
+/// of them ends the recompiler.
+void end_recompiler_with_main_thread();
+
 }  // namespace noyau::llvm_backend

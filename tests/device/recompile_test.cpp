@@ -3,15 +3,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "core/device.hpp"
 #include "jit/cache.hpp"
 #include "jit/program.hpp"
-#include "noyau/device.hpp"
+#include "noyau/noyau.hpp"
 #include "ops/math.hpp"
+#include "tests/common/spawn.hpp"
 #include "tests/common/temporary_directory.hpp"
 
 namespace noyau {
@@ -100,6 +103,26 @@ TEST_F(Recompile, HotKernelsAreMadeFasterAndStoredSo) {
   EXPECT_EQ(kernel->object(), optimised);
   for (int k = 0; k < 100; ++k) run(kernel);
   EXPECT_EQ(kernel->object(), optimised) << "it was compiled once more";
+}
+
+/// Makes a kernel hot and leaves, some milliseconds later, perhaps while it is compiled again.
+TEST(RecompileWorker, DISABLED_Run) {
+  const Array x = full({1 << 20}, 0.5, float32);
+  const char* duration = std::getenv("NOYAU_TEST_DURATION");
+  const auto end = std::chrono::steady_clock::now() +
+                   std::chrono::milliseconds(duration != nullptr ? std::atoi(duration) : 60);
+  while (std::chrono::steady_clock::now() < end) log(tanh(sin(x) + exp(x)) + erf(x)).wait();
+}
+
+TEST_F(Recompile, AProcessMayEndWhileItRuns) {
+  for (int k = 0; k < 24; ++k) {
+    const std::string cache = (temporary_.path() / std::to_string(k)).string();
+    test::Process worker(
+        {"/proc/self/exe", "--gtest_filter=RecompileWorker.DISABLED_Run",
+         "--gtest_also_run_disabled_tests"},
+        {{"NOYAU_CACHE_DIR", cache}, {"NOYAU_TEST_DURATION", std::to_string(30 + 2 * k)}});
+    EXPECT_EQ(worker.wait(), 0) << worker.errors();
+  }
 }
 
 TEST_F(Recompile, AForcedTierStays) {
