@@ -31,6 +31,7 @@ constexpr KnownModule known_modules[] = {
     {"llvm", "the CPU: kernels compiled by LLVM"},
     {"onednn", "the CPU: matmul, convolution and pooling by oneDNN"},
     {"cuda", "NVIDIA's GPUs: kernels compiled by NVRTC"},
+    {"opencl", "every OpenCL device: kernels compiled by its driver"},
     {"null", "plans and emits for a device that never runs"},
 };
 

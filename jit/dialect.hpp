@@ -14,7 +14,9 @@ struct Dialect {
   std::string_view prologue;          ///< lines before everything else
   std::string_view float64_prologue;  ///< lines before a program that has float64
   std::string_view int64_atomics_prologue;
-  std::string_view kernel;              ///< before the entry's name: qualifiers and void
+  /// Before the entry's name, qualifiers and void: of blocks programs ({0} {1} {2} are the block's
+  /// size, {3} its threads), of items programs, and of those whose threads take runs of items.
+  std::string_view kernel, item_kernel, run_kernel;
   std::string_view function;            ///< before the type of a helper function
   std::string_view global, local;       ///< address spaces of pointers, each with a space after it
   std::string_view shared;              ///< before the declaration of an array of the block

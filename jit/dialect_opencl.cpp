@@ -12,7 +12,9 @@ const Dialect& opencl_dialect() {
       .int64_atomics_prologue =
           "#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable\n"
           "#pragma OPENCL EXTENSION cl_khr_int64_extended_atomics : enable\n",
-      .kernel = "__kernel void",
+      .kernel = "__kernel __attribute__((reqd_work_group_size({0}, {1}, {2}))) void",
+      .item_kernel = "__kernel void",
+      .run_kernel = "__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void",
       .function = "static inline",
       .global = "__global ",
       .local = "__local ",

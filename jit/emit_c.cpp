@@ -114,7 +114,12 @@ class Emitter {
     if (faults_) {
       add({Argument::Kind::fault, 0, int64}, fmt::format("{}{}* faults", d_.global, i64()));
     }
-    return fmt::format("{} {}({})", d_.kernel, entry_name, fmt::join(texts, ",\n    "));
+    const std::string qualified = runs() ? std::string(d_.run_kernel)
+                                  : p_.domain == Domain::items
+                                      ? std::string(d_.item_kernel)
+                                      : fmt::format(fmt::runtime(d_.kernel), p_.block_size[0],
+                                                    p_.block_size[1], p_.block_size[2], threads_);
+    return fmt::format("{} {}({})", qualified, entry_name, fmt::join(texts, ",\n    "));
   }
 
   void declare_memory() {

@@ -3,6 +3,7 @@
 #include "jit/lower.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 
 #include "jit/lower_ops.hpp"
@@ -18,14 +19,17 @@ bool is_reduction(const KernelOp& op) {
 }
 bool is_store(const KernelOp& op) { return op.kind == KernelOp::Kind::store; }
 
+/// A block of 32 lanes a row or a chunk; else an item.
+bool in_blocks(const Schedule& schedule) {
+  return schedule.shape == Shape::gang || (schedule.shape == Shape::split && !schedule.strips);
+}
+
 class Lowering {
  public:
   Lowering(const Kernel& kernel, const Schedule& schedule, std::span<const DType> slot_types)
       : kernel_(kernel),
         schedule_(schedule),
-        ops_(kernel, slot_types,
-             schedule.shape == Shape::gang || schedule.shape == Shape::split ? Domain::blocks
-                                                                             : Domain::items,
+        ops_(kernel, slot_types, in_blocks(schedule) ? Domain::blocks : Domain::items,
              schedule.streamed),
         b_(ops_.builder()) {
     for (std::size_t a = 0; a < kernel.axes.size(); ++a)
@@ -214,7 +218,11 @@ class Lowering {
         targets.insert(targets.end(), stores.begin(), stores.end());
         const auto needed = needed_rows(targets);
         Accumulators acc = start(reductions);
-        if (column) column_loop(acc, needed, stores, rows);
+        if (column)
+          bind_lanes(acc, lane_loop(acc, zero, rows, [&](Value row, auto current) {
+                       emit_row_body(row, needed, stores);
+                       return accumulate(acc, current, row);
+                     }));
         else {
           std::vector<Value> initial{zero};
           initial.insert(initial.end(), acc.values.begin(), acc.values.end());
@@ -231,63 +239,87 @@ class Lowering {
     }
   }
 
-  /// Virtual lanes of each item in private arrays, then the tree.
-  void column_loop(Accumulators& acc, std::span<const std::size_t> needed,
-                   std::span<const std::size_t> stores, Value rows) {
-    const Value zero = b_.constant_i64(0), one = b_.constant_i64(1),
-                lanes = b_.constant_i64(virtual_lanes);
+  /// What an element of a row loop does: given its number and the accumulators of its lane, the
+  /// new ones.
+  using Accumulate = std::function<std::vector<Value>(Value row, std::span<const Value> current)>;
+
+  /// for (i = first; i < end; i += step) body(i)
+  void count(Value first, Value end, std::int64_t step, const std::function<void(Value)>& body) {
+    const Value initial[] = {first};
+    const auto p = b_.begin_loop(initial);
+    b_.loop_while(b_.compare(Opcode::less, p[0], end));
+    body(p[0]);
+    const Value next[] = {b_.binary(Opcode::add, p[0], b_.constant_i64(step))};
+    b_.end_loop(next);
+  }
+
+  /// Rows first..end (first a multiple of the lanes) by the virtual lanes of each item, which are
+  /// in private arrays, then the tree. Returns the accumulators.
+  std::vector<Value> lane_loop(const Accumulators& acc, Value first, Value end,
+                               const Accumulate& accumulate_row) {
+    const Value zero = b_.constant_i64(0), lanes = b_.constant_i64(virtual_lanes);
     std::vector<int> arrays;
     for (Value v : acc.values) arrays.push_back(b_.private_array(b_.type(v), virtual_lanes));
     if (!arrays.empty()) {
-      const Value first[] = {zero};
-      const auto p = b_.begin_loop(first);
-      b_.loop_while(b_.compare(Opcode::less, p[0], lanes));
-      for (std::size_t k = 0; k < arrays.size(); ++k) b_.store(arrays[k], p[0], acc.values[k]);
-      const Value next[] = {b_.binary(Opcode::add, p[0], one)};
-      b_.end_loop(next);
+      count(zero, lanes, 1, [&](Value lane) {
+        for (std::size_t k = 0; k < arrays.size(); ++k) b_.store(arrays[k], lane, acc.values[k]);
+      });
     }
-    {
-      const Value first[] = {zero};
-      const auto p = b_.begin_loop(first);
-      b_.loop_while(b_.compare(Opcode::less, p[0], rows));
-      emit_row_body(p[0], needed, stores);
-      const Value slot = b_.binary(Opcode::bit_and, p[0], b_.constant_i64(virtual_lanes - 1));
+    const auto element = [&](Value row, Value lane) {
       std::vector<Value> current;
-      for (int array : arrays) current.push_back(b_.load(array, slot));
-      const auto combined = accumulate(acc, current, p[0]);
-      for (std::size_t k = 0; k < arrays.size(); ++k) b_.store(arrays[k], slot, combined[k]);
-      const Value next[] = {b_.binary(Opcode::add, p[0], one)};
-      b_.end_loop(next);
+      for (int array : arrays) current.push_back(b_.load(array, lane));
+      const auto combined = accumulate_row(row, current);
+      for (std::size_t k = 0; k < arrays.size(); ++k) b_.store(arrays[k], lane, combined[k]);
+    };
+    if (schedule_.strips) {
+      const Value whole =
+          b_.binary(Opcode::subtract, end,
+                    b_.binary(Opcode::bit_and, b_.binary(Opcode::subtract, end, first),
+                              b_.constant_i64(virtual_lanes - 1)));
+      count(first, whole, virtual_lanes, [&](Value strip) {
+        count(zero, lanes, 1,
+              [&](Value lane) { element(b_.binary(Opcode::add, strip, lane), lane); });
+      });
+      count(whole, end, 1,
+            [&](Value row) { element(row, b_.binary(Opcode::subtract, row, whole)); });
+    } else {
+      count(first, end, 1, [&](Value row) {
+        element(row, b_.binary(Opcode::bit_and, row, b_.constant_i64(virtual_lanes - 1)));
+      });
     }
-    if (arrays.empty()) return;
+    if (arrays.empty()) return {};
+    array_tree(acc, arrays);
+    std::vector<Value> results;
+    for (int array : arrays) results.push_back(b_.load(array, zero));
+    return results;
+  }
+  void bind_lanes(const Accumulators& acc, std::span<const Value> values) {
+    if (!values.empty()) bind(acc, values);
+  }
+
+  /// Combines the lanes in these arrays pairwise, into lane 0.
+  void array_tree(const Accumulators& acc, std::span<const int> arrays) {
+    const Value zero = b_.constant_i64(0), one = b_.constant_i64(1);
     const Value first[] = {b_.constant_i64(virtual_lanes / 2)};
     const auto distance = b_.begin_loop(first);
     b_.loop_while(b_.compare(Opcode::greater, distance[0], zero));
-    {
-      const Value from[] = {zero};
-      const auto lane = b_.begin_loop(from);
-      b_.loop_while(b_.compare(Opcode::less, lane[0], distance[0]));
-      const Value other = b_.binary(Opcode::add, lane[0], distance[0]);
+    count(zero, distance[0], 1, [&](Value lane) {
+      const Value other = b_.binary(Opcode::add, lane, distance[0]);
       std::size_t k = 0;
       for (std::size_t r : acc.reductions) {
-        const std::size_t count = kernel_.ops[r].kind == KernelOp::Kind::arg_reduce ? 2 : 1;
+        const std::size_t width = kernel_.ops[r].kind == KernelOp::Kind::arg_reduce ? 2 : 1;
         std::vector<Value> mine, theirs;
-        for (std::size_t j = 0; j < count; ++j) {
-          mine.push_back(b_.load(arrays[k + j], lane[0]));
+        for (std::size_t j = 0; j < width; ++j) {
+          mine.push_back(b_.load(arrays[k + j], lane));
           theirs.push_back(b_.load(arrays[k + j], other));
         }
         const auto combined = ops_.combine(kernel_.ops[r], mine, theirs);
-        for (std::size_t j = 0; j < count; ++j) b_.store(arrays[k + j], lane[0], combined[j]);
-        k += count;
+        for (std::size_t j = 0; j < width; ++j) b_.store(arrays[k + j], lane, combined[j]);
+        k += width;
       }
-      const Value next[] = {b_.binary(Opcode::add, lane[0], one)};
-      b_.end_loop(next);
-    }
+    });
     const Value next[] = {b_.binary(Opcode::shift_right, distance[0], one)};
     b_.end_loop(next);
-    std::vector<Value> results;
-    for (int array : arrays) results.push_back(b_.load(array, zero));
-    bind(acc, results);
   }
 
   // -- blocks of 32 lanes
@@ -429,13 +461,15 @@ class Lowering {
   }
 
   void lower_split() {
-    spread_parallel(1, &KernelBuilder::block);
+    const bool strips = schedule_.strips;
+    spread_parallel(1, strips ? &KernelBuilder::item : &KernelBuilder::block);
     const std::int64_t chunks = (kernel_.row_size() + chunk_rows - 1) / chunk_rows;
     extent_[0] = chunks;
-    const Value lane = b_.thread(0), rows = ops_.row_size(), zero = b_.constant_i64(0),
-                one = b_.constant_i64(1);
+    const Value zero = b_.constant_i64(0), one = b_.constant_i64(1);
+    const Value lane = strips ? zero : b_.thread(0), rows = ops_.row_size(),
+                chunk = strips ? b_.item(0) : b_.block(0);
     const Value chunk_count = ops_.number(static_cast<std::uint64_t>(chunks), "chunks");
-    const Value first = b_.binary(Opcode::multiply, b_.block(0), b_.constant_i64(chunk_rows));
+    const Value first = b_.binary(Opcode::multiply, chunk, b_.constant_i64(chunk_rows));
     const Value end = b_.binary(Opcode::minimum,
                                 b_.binary(Opcode::add, first, b_.constant_i64(chunk_rows)), rows);
     const auto reductions = reductions_of(0), stores = row_stores_of(0);
@@ -443,9 +477,18 @@ class Lowering {
     targets.insert(targets.end(), stores.begin(), stores.end());
     emit_outer(0);
     const Accumulators acc = start(reductions);
-    const auto lanes = strip_loop(acc, needed_rows(targets), stores, lane, first, end);
+    const auto needed = needed_rows(targets);
+    std::vector<Value> partial;
+    if (strips) {
+      partial = lane_loop(acc, first, end, [&](Value row, auto current) {
+        emit_row_body(row, needed, stores);
+        return accumulate(acc, current, row);
+      });
+    } else {
+      const auto lanes = strip_loop(acc, needed, stores, lane, first, end);
+      if (!reductions.empty()) partial = lane_tree(acc, lanes);
+    }
     if (reductions.empty()) return;
-    const auto partial = lane_tree(acc, lanes);
 
     const Value row_number = ops_.flat_index(parallel_axes_);
     const Value base = b_.binary(Opcode::multiply, row_number, chunk_count);
@@ -454,19 +497,12 @@ class Lowering {
       partials.push_back(b_.buffer(b_.type(v), true, true, "partials"));
       scratch_bytes_.push_back(kernel_.parallel_size() * chunks *
                                static_cast<std::int64_t>(size_of(b_.type(v))));
-      b_.store(partials.back(), b_.binary(Opcode::add, base, b_.block(0)), v);
+      b_.store(partials.back(), b_.binary(Opcode::add, base, chunk), v);
     }
     const int tickets = b_.buffer(DType::int32, true, true, "tickets");
     ticket_bytes_ = kernel_.parallel_size() * 4;
     b_.fence();
-    const Value nothing = b_.constant_of<std::int32_t>(0);
-    b_.begin_if(b_.compare(Opcode::equal, lane, zero));
-    const Value old =
-        b_.atomic(AtomicOp::add, tickets, row_number, b_.constant_of<std::int32_t>(1));
-    const Value then[] = {old}, otherwise[] = {nothing};
-    b_.begin_else(then);
-    const Value mine = b_.end_if(otherwise)[0];
-    const Value arrived = b_.convert(b_.shuffle(ShuffleMode::index, mine, zero), DType::int64);
+    const Value arrived = b_.convert(take_ticket(tickets, row_number, lane), DType::int64);
     b_.begin_if(b_.compare(Opcode::equal, b_.binary(Opcode::add, arrived, one), chunk_count));
     b_.fence();
     finish_split(acc, partials, base, chunk_count, lane);
@@ -474,36 +510,58 @@ class Lowering {
     b_.end_if();
   }
 
+  /// How many blocks (or items) of the row came before, the same for all its threads.
+  Value take_ticket(int tickets, Value row_number, Value lane) {
+    const Value one = b_.constant_of<std::int32_t>(1);
+    if (schedule_.strips) return b_.atomic(AtomicOp::add, tickets, row_number, one);
+    const Value zero = b_.constant_i64(0), nothing = b_.constant_of<std::int32_t>(0);
+    b_.begin_if(b_.compare(Opcode::equal, lane, zero));
+    const Value then[] = {b_.atomic(AtomicOp::add, tickets, row_number, one)};
+    const Value otherwise[] = {nothing};
+    b_.begin_else(then);
+    return b_.shuffle(ShuffleMode::index, b_.end_if(otherwise)[0], zero);
+  }
+
   /// The last block: the chunks' results as one more row, then everything that is computed from
   /// them.
   void finish_split(const Accumulators& acc, std::span<const int> partials, Value base, Value count,
                     Value lane) {
     const Value zero = b_.constant_i64(0), step = b_.constant_i64(virtual_lanes);
-    std::vector<Value> initial{zero};
+    const auto combine_chunk = [&](Value chunk, std::span<const Value> current) {
+      std::vector<Value> combined;
+      std::size_t k = 0;
+      for (std::size_t r : acc.reductions) {
+        const std::size_t width = kernel_.ops[r].kind == KernelOp::Kind::arg_reduce ? 2 : 1;
+        std::vector<Value> theirs;
+        for (std::size_t j = 0; j < width; ++j)
+          theirs.push_back(b_.load(partials[k + j], b_.binary(Opcode::add, base, chunk)));
+        for (Value v : ops_.combine(kernel_.ops[r], current.subspan(k, width), theirs))
+          combined.push_back(v);
+        k += width;
+      }
+      return combined;
+    };
+    Accumulators row{acc.reductions, {}};
     for (std::size_t r : acc.reductions)
-      for (Value v : ops_.identity(kernel_.ops[r])) initial.push_back(v);
-    const auto p = b_.begin_loop(initial);
-    b_.loop_while(b_.compare(Opcode::less, p[0], count));
-    const Value chunk = b_.binary(Opcode::add, p[0], lane);
-    b_.begin_if(b_.compare(Opcode::less, chunk, count));
-    std::vector<Value> combined;
-    std::size_t k = 0;
-    for (std::size_t r : acc.reductions) {
-      const std::size_t width = kernel_.ops[r].kind == KernelOp::Kind::arg_reduce ? 2 : 1;
-      std::vector<Value> theirs;
-      for (std::size_t j = 0; j < width; ++j)
-        theirs.push_back(b_.load(partials[k + j], b_.binary(Opcode::add, base, chunk)));
-      for (Value v : ops_.combine(kernel_.ops[r], std::span(p).subspan(1 + k, width), theirs))
-        combined.push_back(v);
-      k += width;
+      for (Value v : ops_.identity(kernel_.ops[r])) row.values.push_back(v);
+    if (schedule_.strips) {
+      bind(acc, lane_loop(row, zero, count, combine_chunk));
+    } else {
+      std::vector<Value> initial{zero};
+      initial.insert(initial.end(), row.values.begin(), row.values.end());
+      const auto p = b_.begin_loop(initial);
+      b_.loop_while(b_.compare(Opcode::less, p[0], count));
+      const Value chunk = b_.binary(Opcode::add, p[0], lane);
+      b_.begin_if(b_.compare(Opcode::less, chunk, count));
+      const std::vector<Value> before(p.begin() + 1, p.end());
+      const auto combined = combine_chunk(chunk, before);
+      b_.begin_else(combined);
+      const auto merged = b_.end_if(before);
+      std::vector<Value> next{b_.binary(Opcode::add, p[0], step)};
+      next.insert(next.end(), merged.begin(), merged.end());
+      b_.end_loop(next);
+      bind(acc, lane_tree(acc, {p.begin() + 1, p.end()}));
     }
-    b_.begin_else(combined);
-    const std::vector<Value> before(p.begin() + 1, p.end());
-    const auto merged = b_.end_if(before);
-    std::vector<Value> next{b_.binary(Opcode::add, p[0], step)};
-    next.insert(next.end(), merged.begin(), merged.end());
-    b_.end_loop(next);
-    bind(acc, lane_tree(acc, {p.begin() + 1, p.end()}));
     for (int stage = 1; stage <= last_stage_; ++stage) {
       emit_outer(stage);
       store_all(stage, false);

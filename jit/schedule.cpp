@@ -31,7 +31,8 @@ Schedule choose_schedule(const Kernel& kernel, const DeviceLimits& limits) {
   const bool inner = kernel.axes.back().row;
   if (rows <= serial_rows) s.shape = Schedule::Shape::serial;
   else if (rows > chunk_rows) s.shape = Schedule::Shape::split;
-  else s.shape = inner ? Schedule::Shape::gang : Schedule::Shape::column;
+  else s.shape = inner && limits.gangs ? Schedule::Shape::gang : Schedule::Shape::column;
+  s.strips = !limits.gangs && s.shape != Schedule::Shape::serial;
   s.row_buffer = s.shape == Schedule::Shape::gang;
   if (s.shape != Schedule::Shape::gang) s.streamed = false;
   return s;
@@ -39,8 +40,8 @@ Schedule choose_schedule(const Kernel& kernel, const DeviceLimits& limits) {
 
 std::string print(const Schedule& s) {
   static constexpr std::string_view names[] = {"map", "flat", "serial", "column", "gang", "split"};
-  return fmt::format("{}{}{}", names[static_cast<int>(s.shape)], s.streamed ? ", streamed" : "",
-                     s.row_buffer ? ", row buffer" : "");
+  return fmt::format("{}{}{}{}", names[static_cast<int>(s.shape)], s.streamed ? ", streamed" : "",
+                     s.row_buffer ? ", row buffer" : "", s.strips ? ", strips" : "");
 }
 
 }  // namespace noyau::jit

@@ -23,6 +23,8 @@ struct Schedule {
   Shape shape = Shape::map;
   bool streamed = false;    ///< outputs bypass the cache
   bool row_buffer = false;  ///< dear row values are kept between stages
+  bool strips = false;      ///< column, split: no blocks; an item goes through its row in strips of
+                            ///< all its virtual lanes, side by side in private arrays
 };
 Schedule choose_schedule(const Kernel& kernel, const DeviceLimits& limits);
 std::string print(const Schedule& schedule);

@@ -12,9 +12,10 @@
 
 #include "backends/llvm/compiler.hpp"
 #include "backends/llvm/launch.hpp"
-#include "backends/llvm/memory.hpp"
 #include "backends/llvm/recompile.hpp"
 #include "backends/llvm/threads.hpp"
+#include "core/forked.hpp"
+#include "core/host_memory.hpp"
 #include "core/module.hpp"
 #include "noyau/error.hpp"
 #include "noyau_build_id.hpp"
@@ -76,15 +77,17 @@ class CpuDevice final : public DeviceBackend {
   bool can_run() const override { return true; }
   const DeviceLimits& limits() const override { return limits_; }
 
-  std::byte* allocate(std::size_t bytes) override { return allocate_memory(bytes); }
-  void release(std::byte* pointer, std::size_t bytes) override { release_memory(pointer, bytes); }
+  std::byte* allocate(std::size_t bytes) override { return allocate_host_memory(bytes); }
+  void release(std::byte* pointer, std::size_t bytes) override {
+    release_host_memory(pointer, bytes);
+  }
 
   std::string code_identity() const override {
     const char* tier = std::getenv("NOYAU_TIER");
     return tier == nullptr ? identity_ : fmt::format("{} tier {}", identity_, tier);
   }
   ExecutableRef compile(const jit::Program& program) override {
-    check_process();
+    check_process(name());
     return llvm_backend::compile(program);
   }
   ExecutableRef load(std::span<const std::byte> object, const jit::Program& program) override {
@@ -101,7 +104,7 @@ class CpuDevice final : public DeviceBackend {
   void synchronize() override { queue_.synchronize(); }
   void finish() {
     queue_.finish();
-    if (!was_forked()) recompiler().finish();
+    if (!is_forked_child()) recompiler().finish();
   }
 
  private:

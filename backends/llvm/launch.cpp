@@ -14,6 +14,7 @@
 #include "backends/llvm/stack.hpp"
 #include "backends/llvm/threads.hpp"
 #include "core/fault.hpp"
+#include "core/forked.hpp"
 #include "core/log.hpp"
 #include "noyau/error.hpp"
 
@@ -25,8 +26,6 @@ using Clock = std::chrono::steady_clock;
 /// Work below this is not worth a hand-off to another thread; below the second, not to a team.
 constexpr double inline_nanoseconds = 8'000, parallel_nanoseconds = 10'000;
 constexpr auto spin_time = std::chrono::microseconds(60);
-
-std::atomic<bool> forked{false};
 
 /// Spins for spin_time until `ready`.
 template <class Ready>
@@ -235,19 +234,7 @@ void StepRunner::run_step(const LaunchStep& step) {
 
 // ---- Queue
 
-Queue::Queue() : inline_runner_(1) {
-  pthread_atfork(nullptr, nullptr, [] { forked.store(true, std::memory_order_relaxed); });
-}
-
-bool was_forked() { return forked.load(std::memory_order_relaxed); }
-
-void check_process() {
-  if (was_forked()) {
-    throw DeviceError(
-        "cpu:0: used in a forked child: its threads stayed in the parent. Start processes with "
-        "posix_spawn or exec, or fork before the first use of Noyau");
-  }
-}
+Queue::Queue() : inline_runner_(1) { watch_forks(); }
 
 void Queue::start() {
   thread_ = start_thread([this] { loop(); });
@@ -255,7 +242,7 @@ void Queue::start() {
 }
 
 std::uint64_t Queue::submit(Submission submission) {
-  check_process();
+  check_process("cpu:0");
   double nanoseconds = 0;
   for (const LaunchStep& step : submission.steps) nanoseconds += estimated_nanoseconds(step);
   Job job;
@@ -343,13 +330,13 @@ void Queue::wait_until_done(std::uint64_t ticket) {
 }
 
 void Queue::wait(std::uint64_t ticket) {
-  check_process();
+  check_process("cpu:0");
   if (!done(ticket)) wait_until_done(ticket);
   failures_.rethrow(ticket);
 }
 
 void Queue::synchronize() {
-  check_process();
+  check_process("cpu:0");
   std::uint64_t last = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -360,7 +347,7 @@ void Queue::synchronize() {
 }
 
 void Queue::finish() {
-  if (forked.load(std::memory_order_relaxed)) return;
+  if (is_forked_child()) return;
   std::uint64_t last = 0;
   {
     const std::lock_guard lock(mutex_);

@@ -85,8 +85,4 @@ class Queue {
   pthread_t thread_{};
 };
 
-/// DeviceError in a child that was forked from a process that uses Noyau: its threads are not here.
-void check_process();
-bool was_forked();
-
 }  // namespace noyau::llvm_backend

@@ -16,6 +16,7 @@
 #define __device__
 #define __forceinline__ inline
 #define __shared__ static
+#define __launch_bounds__(n)
 #define __align__(n) __attribute__((aligned(n)))
 
 struct noyau_dim {

@@ -89,7 +89,7 @@ __kernel void noyau_kernel(__global const float* b0_handle,
 TEST(EmitC, ItemsInRuns) {
   EXPECT_EQ(text(saxpy, opencl_dialect(), true), R"C(// multiply_add
 #pragma OPENCL FP_CONTRACT OFF
-__kernel void noyau_kernel(__global const float* b0_handle,
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void noyau_kernel(__global const float* b0_handle,
     const long b0_offset,
     __global float* b1_handle,
     const long b1_offset,
@@ -156,7 +156,7 @@ static __device__ __forceinline__ int noyau_lane_exclusive_or(const long long th
   const long long from = self ^ n;
   return (int)(from < 0 || from >= 32 || from >= lanes ? self : from);
 }
-extern "C" __global__ void noyau_kernel(const float* b0,
+extern "C" __global__ void __launch_bounds__(32) noyau_kernel(const float* b0,
     float* b1,
     const long long p0,
     const long long n0,

@@ -4,11 +4,11 @@
 
 #include <cstddef>
 
-namespace noyau::llvm_backend {
+namespace noyau {
 
 /// Uninitialised, aligned to 64 bytes; nullptr when there is none left. Pages come with first use.
-std::byte* allocate_memory(std::size_t bytes);
+std::byte* allocate_host_memory(std::size_t bytes);
 /// `bytes` as it was allocated with.
-void release_memory(std::byte* pointer, std::size_t bytes);
+void release_host_memory(std::byte* pointer, std::size_t bytes);
 
-}  // namespace noyau::llvm_backend
+}  // namespace noyau

@@ -1,13 +1,13 @@
 // The host's memory: big blocks on huge pages of their own, the rest from malloc.
 // SPDX-License-Identifier: Apache-2.0
-#include "backends/llvm/memory.hpp"
+#include "core/host_memory.hpp"
 
 #include <sys/mman.h>
 
 #include <cstdint>
 #include <cstdlib>
 
-namespace noyau::llvm_backend {
+namespace noyau {
 namespace {
 
 constexpr std::size_t huge_page = std::size_t{2} << 20, page = 4096, line = 64;
@@ -18,7 +18,7 @@ std::size_t rounded(std::size_t bytes, std::size_t to) { return (bytes + to - 1)
 
 }  // namespace
 
-std::byte* allocate_memory(std::size_t bytes) {
+std::byte* allocate_host_memory(std::size_t bytes) {
   if (bytes > most) return nullptr;
   if (!is_big(bytes)) {
     return static_cast<std::byte*>(std::aligned_alloc(line, rounded(bytes == 0 ? 1 : bytes, line)));
@@ -38,9 +38,9 @@ std::byte* allocate_memory(std::size_t bytes) {
   return begin + before;
 }
 
-void release_memory(std::byte* pointer, std::size_t bytes) {
+void release_host_memory(std::byte* pointer, std::size_t bytes) {
   if (is_big(bytes)) munmap(pointer, rounded(bytes, page));
   else std::free(pointer);
 }
 
-}  // namespace noyau::llvm_backend
+}  // namespace noyau

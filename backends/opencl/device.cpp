@@ -1,0 +1,228 @@
+// opencl:0, opencl:1...: the devices of every OpenCL platform.
+// SPDX-License-Identifier: Apache-2.0
+#include "core/device.hpp"
+
+#include <CL/cl.h>
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/opencl/compiler.hpp"
+#include "backends/opencl/launch.hpp"
+#include "backends/opencl/memory.hpp"
+#include "core/forked.hpp"
+#include "core/module.hpp"
+#include "noyau/error.hpp"
+#include "noyau_build_id.hpp"
+
+namespace noyau::opencl {
+namespace {
+
+/// Changes when the same Program begins to give other code.
+constexpr int code_version = 1;
+
+template <class T>
+T number_of(cl_device_id device, cl_device_info what) {
+  T value{};
+  clGetDeviceInfo(device, what, sizeof value, &value, nullptr);
+  return value;
+}
+
+template <class Get>
+std::string text_from(Get get) {
+  std::size_t size = 0;
+  if (get(0, nullptr, &size) != CL_SUCCESS || size == 0) return {};
+  std::string text(size, '\0');
+  get(size, text.data(), nullptr);
+  while (!text.empty() && (text.back() == '\0' || text.back() == ' ')) text.pop_back();
+  return text;
+}
+std::string text_of(cl_device_id device, cl_device_info what) {
+  return text_from([&](std::size_t size, char* to, std::size_t* needed) {
+    return clGetDeviceInfo(device, what, size, to, needed);
+  });
+}
+std::string text_of(cl_platform_id platform, cl_platform_info what) {
+  return text_from([&](std::size_t size, char* to, std::size_t* needed) {
+    return clGetPlatformInfo(platform, what, size, to, needed);
+  });
+}
+
+bool is_cpu(cl_device_id device) {
+  return (number_of<cl_device_type>(device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0;
+}
+
+DeviceLimits limits_of(cl_device_id device) {
+  DeviceLimits limits;
+  limits.compute_units = number_of<cl_uint>(device, CL_DEVICE_MAX_COMPUTE_UNITS);
+  limits.fast_memory_bytes =
+      static_cast<std::int64_t>(number_of<cl_ulong>(device, CL_DEVICE_LOCAL_MEM_SIZE));
+  limits.cache_bytes =
+      static_cast<std::int64_t>(number_of<cl_ulong>(device, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE));
+  limits.memory_bytes =
+      static_cast<std::int64_t>(number_of<cl_ulong>(device, CL_DEVICE_GLOBAL_MEM_SIZE));
+  limits.vector_bytes =
+      static_cast<int>(4 * number_of<cl_uint>(device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT));
+  limits.float64 = number_of<cl_device_fp_config>(device, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
+  limits.gangs = false;
+  return limits;
+}
+
+Target target_of(cl_platform_id platform, cl_device_id device, int number) {
+  Target target;
+  target.device = device;
+  target.name = fmt::format("opencl:{}", number);
+  target.runs = is_cpu(device);
+  target.float64 = number_of<cl_device_fp_config>(device, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
+  target.options = "-cl-std=CL1.2 -w";
+  const auto floats = number_of<cl_device_fp_config>(device, CL_DEVICE_SINGLE_FP_CONFIG);
+  if ((floats & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0) {
+    target.options += " -cl-fp32-correctly-rounded-divide-sqrt";
+  }
+  target.identity =
+      fmt::format("opencl {} | {} | {} | {} | {} | {}", text_of(platform, CL_PLATFORM_VERSION),
+                  text_of(device, CL_DEVICE_NAME), text_of(device, CL_DEVICE_VERSION),
+                  text_of(device, CL_DRIVER_VERSION), target.options, code_version);
+  cl_int status = CL_SUCCESS;
+  target.context = clCreateContext(nullptr, 1, &device, nullptr, nullptr, &status);
+  check(status, target.name, "clCreateContext");
+  return target;
+}
+
+class OpenClDevice final : public DeviceBackend {
+ public:
+  OpenClDevice(cl_platform_id platform, cl_device_id device, int number)
+      : limits_(limits_of(device)),
+        target_(target_of(platform, device, number)),
+        description_(fmt::format("{}, {} units, {} MiB, {}, driver {}",
+                                 text_of(device, CL_DEVICE_NAME), limits_.compute_units,
+                                 limits_.memory_bytes >> 20, text_of(device, CL_DEVICE_VERSION),
+                                 text_of(device, CL_DRIVER_VERSION))),
+        memory_(target_.context),
+        queue_(target_, memory_, limits_.compute_units) {}
+
+  std::string name() const override { return target_.name; }
+  std::string description() const override { return description_; }
+  bool can_run() const override { return true; }
+  const DeviceLimits& limits() const override { return limits_; }
+
+  std::byte* allocate(std::size_t bytes) override { return memory_.allocate(bytes); }
+  void release(std::byte* pointer, std::size_t bytes) override { memory_.release(pointer, bytes); }
+
+  std::string code_identity() const override { return target_.identity; }
+  ExecutableRef compile(const jit::Program& program) override {
+    check_process(target_.name);
+    return opencl::compile(target_, program);
+  }
+  ExecutableRef load(std::span<const std::byte> object, const jit::Program& program) override {
+    check_process(target_.name);
+    return opencl::load(target_, object, program);
+  }
+  std::string code(const jit::Program& program) override { return code_text(target_, program); }
+
+  std::uint64_t submit(Submission submission) override {
+    return queue_.submit(std::move(submission));
+  }
+  bool done(std::uint64_t ticket) const override { return queue_.done(ticket); }
+  void wait(std::uint64_t ticket) override { queue_.wait(ticket); }
+  void synchronize() override { queue_.synchronize(); }
+  void finish() { queue_.finish(); }
+
+ private:
+  const DeviceLimits limits_;
+  const Target target_;
+  const std::string description_;
+  Memory memory_;
+  mutable Queue queue_;
+};
+
+/// Everything that the exit handler looks after; leaked.
+struct AtExit {
+  std::vector<OpenClDevice*> devices;
+  std::string cache_folder;
+};
+AtExit& at_exit() {
+  static auto* const made = new AtExit;
+  return *made;
+}
+
+/// PoCL aborts when its own cache is damaged and never cleans it, so it gets one a process; ours
+/// keeps the binaries. They hold the code for any size of launch, so that is what must run: code
+/// for one size would be compiled at the first launch, in every process again.
+void prepare_pocl() {
+  setenv("POCL_WORK_GROUP_SPECIALIZATION", "0", 0);
+  if (std::getenv("POCL_CACHE_DIR") != nullptr) return;
+  std::error_code ignored;
+  std::string folder =
+      (std::filesystem::temp_directory_path(ignored) / "noyau-pocl-XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) return;
+  setenv("POCL_CACHE_DIR", folder.c_str(), 0);
+  at_exit().cache_folder = folder;
+}
+
+void finish_all() {
+  if (is_forked_child()) return;
+  for (OpenClDevice* device : at_exit().devices) device->finish();
+  std::error_code ignored;
+  if (!at_exit().cache_folder.empty()) {
+    std::filesystem::remove_all(at_exit().cache_folder, ignored);
+  }
+}
+
+std::vector<cl_platform_id> platforms() {
+  cl_uint count = 0;
+  const cl_int status = clGetPlatformIDs(0, nullptr, &count);
+  if (status != CL_SUCCESS || count == 0) {
+    throw DeviceError(
+        fmt::format("libOpenCL finds no platform ({}): no driver is installed, or its file in "
+                    "/etc/OpenCL/vendors names a library that does not load",
+                    status_text(status)));
+  }
+  std::vector<cl_platform_id> found(count);
+  clGetPlatformIDs(count, found.data(), nullptr);
+  return found;
+}
+
+std::vector<cl_device_id> devices_of(cl_platform_id platform) {
+  cl_uint count = 0;
+  if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, nullptr, &count) != CL_SUCCESS) return {};
+  std::vector<cl_device_id> found(count);
+  clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, count, found.data(), nullptr);
+  return found;
+}
+
+void add_devices(ModuleHost& host) {
+  prepare_pocl();
+  std::atexit(finish_all);
+  int number = 0;
+  for (const cl_platform_id platform : platforms()) {
+    host.report(fmt::format("platform {}, {}", text_of(platform, CL_PLATFORM_NAME),
+                            text_of(platform, CL_PLATFORM_VERSION)));
+    for (const cl_device_id id : devices_of(platform)) {
+      const std::string called = text_of(id, CL_DEVICE_NAME);
+      if (number_of<cl_bool>(id, CL_DEVICE_AVAILABLE) == CL_FALSE ||
+          number_of<cl_bool>(id, CL_DEVICE_COMPILER_AVAILABLE) == CL_FALSE) {
+        host.report(fmt::format("  {}: not used, it is not available or has no compiler", called));
+        continue;
+      }
+      if (number_of<cl_bool>(id, CL_DEVICE_HOST_UNIFIED_MEMORY) == CL_FALSE) {
+        host.report(fmt::format("  {}: not used, its memory is not the host's", called));
+        continue;
+      }
+      auto device = std::make_unique<OpenClDevice>(platform, id, number++);
+      host.report(fmt::format("  {}: {}", device->name(), device->description()));
+      at_exit().devices.push_back(device.get());
+      host.add_device(std::move(device));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace noyau::opencl
+
+extern "C" const char* noyau_module_build_id() { return NOYAU_BUILD_ID; }
+extern "C" void noyau_module(noyau::ModuleHost& host) { noyau::opencl::add_devices(host); }
