@@ -380,6 +380,9 @@ class Emitter {
         for (int k = 0; k < i.operand_count; ++k) {
           line(fmt::format("{} v{} = {};", c_.type(at(v + 1 + k).type), v + 1 + k, operand(i, k)));
         }
+        if (i.flags == independent_loop && !d_.independent_loop.empty()) {
+          line(std::string(d_.independent_loop));
+        }
         open("for (;;)");
         open_.push_back({v, no_value});
         return;

@@ -5,19 +5,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <initializer_list>
 #include <utility>
+#include <vector>
+
+#include "jit/rewriter.hpp"
 
 namespace noyau::jit {
 namespace {
 
 constexpr std::int64_t gang = 32;
 
-class Exchange {
+class Exchange : Rewriter {
  public:
-  explicit Exchange(const Program& source) : source_(source), made_(source) {
-    made_.instructions.clear();
-    made_.operands.clear();
+  explicit Exchange(const Program& source) : Rewriter(source) {
     std::ranges::fill(arrays_, -1);
     for (const auto n : source.block_size) threads_ *= n;
   }
@@ -38,41 +38,16 @@ class Exchange {
   }
 
  private:
-  Value emit(Opcode op, DType type, std::initializer_list<Value> operands,
-             std::int64_t immediate = 0) {
-    Instruction i;
-    i.op = op;
-    i.type = type;
-    i.immediate = immediate;
-    i.operands = static_cast<std::int32_t>(made_.operands.size());
-    i.operand_count = static_cast<std::int32_t>(operands.size());
-    made_.operands.insert(made_.operands.end(), operands);
-    made_.instructions.push_back(i);
-    return made_.size() - 1;
-  }
-  Value number(std::int64_t n) { return emit(Opcode::constant, int64, {}, n); }
-  Value binary(Opcode op, Value a, Value b) {
-    return emit(op, is_comparison(op) ? bool_ : int64, {a, b});
-  }
-
   Value copied(const Instruction& from) {
     Instruction copy = from;
     std::vector<Value> operands;
     for (const Value v : source_.operands_of(from)) {
       operands.push_back(copies_[static_cast<std::size_t>(v)]);
     }
-    copy.operands = static_cast<std::int32_t>(made_.operands.size());
-    made_.operands.insert(made_.operands.end(), operands.begin(), operands.end());
     if (from.op == Opcode::call) copy.immediate = copies_[static_cast<std::size_t>(from.immediate)];
-    if (from.end != 0) open_.emplace_back(made_.size(), from.end);
-    made_.instructions.push_back(copy);
-    return made_.size() - 1;
-  }
-  void close_regions(Value at) {
-    while (!open_.empty() && open_.back().second == at) {
-      made_.instructions[static_cast<std::size_t>(open_.back().first)].end = made_.size();
-      open_.pop_back();
-    }
+    const Value made = emit(copy, operands);
+    if (from.end != 0) open_until(made, from.end);
+    return made;
   }
 
   /// What every exchange needs, at the entry: the thread's number in the block, its lane, the
@@ -155,15 +130,12 @@ class Exchange {
     const Value both = emit(all ? Opcode::bit_and : Opcode::bit_or, bool_, {so_far, one});
     const Value next = binary(Opcode::add, k, number(1));
     emit(Opcode::yield, bool_, {next, both});
-    made_.instructions[static_cast<std::size_t>(loop)].end = made_.size();
+    close(loop);
     emit(Opcode::barrier, bool_, {});
     return so_far;
   }
 
-  const Program& source_;
-  Program made_;
   std::vector<Value> copies_;
-  std::vector<std::pair<Value, Value>> open_;  ///< new opening, old end
   int arrays_[dtype_count];
   std::int64_t threads_ = 1;
   Value thread_ = no_value, lane_ = no_value, first_ = no_value, lanes_ = no_value,

@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include "jit/program.hpp"
 
 namespace noyau::jit {
@@ -9,5 +12,15 @@ namespace noyau::jit {
 /// Shuffles and votes by way of shared memory and barriers, for targets without lane exchange. What
 /// is asked of control flow around them grows: it must be the same for the whole block.
 Program exchange_through_shared(const Program& program);
+
+/// How many items of axis 0 one item takes after loop_over_lanes.
+inline constexpr std::int64_t lane_count = 32;
+
+/// An items program whose loops all items of a gang go through together, as one whose items are
+/// gangs: lanes are short inner loops (marked as independent_loop) and private arrays, which C
+/// compilers of CPUs turn into vectors. The launch's extent[0] is divided by lane_count, rounded
+/// up, and its old value is one more parameter, the last. Nothing when the program has no such
+/// loops, or has atomics, faults or calls: it is best left as it is.
+std::optional<Program> loop_over_lanes(const Program& program);
 
 }  // namespace noyau::jit

@@ -244,9 +244,13 @@ class Lowering {
   using Accumulate = std::function<std::vector<Value>(Value row, std::span<const Value> current)>;
 
   /// for (i = first; i < end; i += step) body(i)
-  void count(Value first, Value end, std::int64_t step, const std::function<void(Value)>& body) {
+  void count(Value first, Value end, std::int64_t step, const std::function<void(Value)>& body,
+             bool independent = false) {
     const Value initial[] = {first};
     const auto p = b_.begin_loop(initial);
+    if (independent) {
+      b_.program().instructions[static_cast<std::size_t>(p[0] - 1)].flags = independent_loop;
+    }
     b_.loop_while(b_.compare(Opcode::less, p[0], end));
     body(p[0]);
     const Value next[] = {b_.binary(Opcode::add, p[0], b_.constant_i64(step))};
@@ -277,8 +281,9 @@ class Lowering {
                     b_.binary(Opcode::bit_and, b_.binary(Opcode::subtract, end, first),
                               b_.constant_i64(virtual_lanes - 1)));
       count(first, whole, virtual_lanes, [&](Value strip) {
-        count(zero, lanes, 1,
-              [&](Value lane) { element(b_.binary(Opcode::add, strip, lane), lane); });
+        count(
+            zero, lanes, 1, [&](Value lane) { element(b_.binary(Opcode::add, strip, lane), lane); },
+            true);
       });
       count(whole, end, 1,
             [&](Value row) { element(row, b_.binary(Opcode::subtract, row, whole)); });

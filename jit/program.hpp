@@ -170,6 +170,9 @@ struct Instruction {
   std::int32_t place = 0;  ///< byte offset in the user's text, for messages; 0 when there is none
 };
 static_assert(sizeof(Instruction) == 32);
+/// In the flags of a loop whose rounds do not depend on one another's memory: for compilers that
+/// make vectors of them. No part of a Program's text.
+inline constexpr std::uint8_t independent_loop = 1;
 
 /// A typed region of memory that loads, stores and atomics name by number.
 struct MemoryObject {

@@ -32,7 +32,8 @@ Schedule choose_schedule(const Kernel& kernel, const DeviceLimits& limits) {
   if (rows <= serial_rows) s.shape = Schedule::Shape::serial;
   else if (rows > chunk_rows) s.shape = Schedule::Shape::split;
   else s.shape = inner && limits.gangs ? Schedule::Shape::gang : Schedule::Shape::column;
-  s.strips = !limits.gangs && s.shape != Schedule::Shape::serial;
+  s.strips = !limits.gangs &&
+             (s.shape == Schedule::Shape::split || (s.shape == Schedule::Shape::column && inner));
   s.row_buffer = s.shape == Schedule::Shape::gang;
   if (s.shape != Schedule::Shape::gang) s.streamed = false;
   return s;

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "core/fault.hpp"
+#include "jit/inline.hpp"
+#include "jit/legalise.hpp"
 #include "noyau/error.hpp"
 
 namespace noyau::opencl {
@@ -66,7 +68,7 @@ std::int64_t cost_of(const jit::Program& program) {
   return cost;
 }
 
-jit::EmittedKernel emit(const Target& target, const jit::Program& program) {
+Emitted emit(const Target& target, const jit::Program& program) {
   for (const jit::MemoryObject& m : program.memory) {
     if (m.dtype == float64 && !target.float64) {
       throw NotImplemented(
@@ -75,7 +77,12 @@ jit::EmittedKernel emit(const Target& target, const jit::Program& program) {
                       program.name, target.name));
     }
   }
-  return jit::emit_c(program, jit::opencl_dialect(), {.runs = target.runs});
+  if (target.runs) {
+    if (const auto gangs = jit::loop_over_lanes(jit::inline_calls(program))) {
+      return {jit::emit_c(*gangs, jit::opencl_dialect(), {.runs = true}), true};
+    }
+  }
+  return {jit::emit_c(program, jit::opencl_dialect(), {.runs = target.runs}), false};
 }
 
 }  // namespace
@@ -111,13 +118,14 @@ void check(cl_int status, std::string_view device, std::string_view call) {
   throw DeviceError(fmt::format("{}: {} failed: {}", device, call, status_text(status)));
 }
 
-Kernel::Kernel(const Target& target, const jit::Program& program, jit::EmittedKernel emitted,
-               cl_program built, jit::Hash128 hash)
+Kernel::Kernel(const Target& target, const jit::Program& program, Emitted emitted, cl_program built,
+               jit::Hash128 hash)
     : name(program.name),
       items(program.domain == jit::Domain::items),
       runs(items && target.runs),
+      gangs(emitted.gangs),
       block_size{program.block_size[0], program.block_size[1], program.block_size[2]},
-      arguments(std::move(emitted.arguments)),
+      arguments(std::move(emitted.kernel.arguments)),
       memory(program.memory),
       cost(cost_of(program)),
       target_(target),
@@ -158,8 +166,8 @@ std::shared_ptr<const Kernel> compile(const Target& target, const jit::Program& 
     throw CompileError(
         fmt::format("compile: kernel '{}': a fault that a test asked for", program.name));
   }
-  jit::EmittedKernel emitted = emit(target, program);
-  const char* text = emitted.text.c_str();
+  Emitted emitted = emit(target, program);
+  const char* text = emitted.kernel.text.c_str();
   cl_int status = CL_SUCCESS;
   const cl_program built = clCreateProgramWithSource(target.context, 1, &text, nullptr, &status);
   check(status, target.name, "clCreateProgramWithSource");
@@ -168,7 +176,8 @@ std::shared_ptr<const Kernel> compile(const Target& target, const jit::Program& 
     const std::string log = build_log(target, built);
     clReleaseProgram(built);
     throw CompileError(fmt::format("compile: {} refused kernel '{}' ({}):\n{}\n{}", target.name,
-                                   program.name, status_text(status), log, numbered(emitted.text)));
+                                   program.name, status_text(status), log,
+                                   numbered(emitted.kernel.text)));
   }
   // Some drivers generate code only now, or else at the first launch.
   std::size_t size = 0;
@@ -202,7 +211,7 @@ std::shared_ptr<const Kernel> load(const Target& target, std::span<const std::by
 }
 
 std::string code_text(const Target& target, const jit::Program& program) {
-  return emit(target, program).text;
+  return emit(target, program).kernel.text;
 }
 
 }  // namespace noyau::opencl

@@ -25,16 +25,22 @@ struct Target {
   bool float64 = false;
 };
 
+/// The text of a kernel, and whether its items are gangs (jit::loop_over_lanes).
+struct Emitted {
+  jit::EmittedKernel kernel;
+  bool gangs = false;
+};
+
 /// A compiled kernel.
 class Kernel final : public Executable {
  public:
-  Kernel(const Target& target, const jit::Program& program, jit::EmittedKernel emitted,
-         cl_program built, jit::Hash128 hash);
+  Kernel(const Target& target, const jit::Program& program, Emitted emitted, cl_program built,
+         jit::Hash128 hash);
   ~Kernel() override;
   std::vector<std::byte> object() const override;
 
   const std::string name;
-  const bool items, runs;
+  const bool items, runs, gangs;
   const std::int64_t block_size[3];
   const std::vector<jit::KernelArgument> arguments;
   const std::vector<jit::MemoryObject> memory;  ///< for shared arrays sized at launch

@@ -12,6 +12,7 @@
 #include "core/fault.hpp"
 #include "core/forked.hpp"
 #include "core/log.hpp"
+#include "jit/legalise.hpp"
 #include "noyau/error.hpp"
 
 namespace noyau::opencl {
@@ -78,7 +79,7 @@ Place Queue::place_of(std::byte* pointer, Pending& job) {
 }
 
 void Queue::set_argument(const Kernel& kernel, cl_uint index, const LaunchStep& step,
-                         const Runs& runs, Pending& job) {
+                         const std::int64_t* extent, const Runs& runs, Pending& job) {
   const jit::KernelArgument& a = kernel.arguments[index];
   const auto n = static_cast<std::size_t>(a.number);
   cl_int status = CL_SUCCESS;
@@ -96,10 +97,12 @@ void Queue::set_argument(const Kernel& kernel, cl_uint index, const LaunchStep& 
       break;
     }
     case Kind::parameter:
-      status = clSetKernelArg(kernel.kernel(), index, size_of(a.dtype), &step.parameters[n]);
+      // The last one of gangs: how many items there are.
+      if (n == step.parameters.size()) set(static_cast<cl_long>(step.extent[0]));
+      else status = clSetKernelArg(kernel.kernel(), index, size_of(a.dtype), &step.parameters[n]);
       break;
     case Kind::extent:
-      set(static_cast<cl_long>(step.extent[n]));
+      set(static_cast<cl_long>(extent[n]));
       break;
     case Kind::run:
       set(static_cast<cl_long>(runs.run[n]));
@@ -125,11 +128,14 @@ void Queue::set_argument(const Kernel& kernel, cl_uint index, const LaunchStep& 
 
 void Queue::enqueue_kernel(const LaunchStep& step, Pending& job, cl_event* event) {
   const auto& kernel = static_cast<const Kernel&>(*step.executable);
-  const std::int64_t* extent = step.extent;
+  const std::int64_t gangs = ceil_divide(step.extent[0], jit::lane_count);
+  const std::int64_t extent[3] = {kernel.gangs ? gangs : step.extent[0], step.extent[1],
+                                  step.extent[2]};
   if (extent[0] == 0 || extent[1] == 0 || extent[2] == 0) return;
   Runs runs;
   if (kernel.runs) runs = spread_items(extent, kernel.cost, units_);
-  for (cl_uint k = 0; k < kernel.arguments.size(); ++k) set_argument(kernel, k, step, runs, job);
+  for (cl_uint k = 0; k < kernel.arguments.size(); ++k)
+    set_argument(kernel, k, step, extent, runs, job);
   std::size_t global[3], local[3];
   for (int axis = 0; axis < 3; ++axis) {
     local[axis] = static_cast<std::size_t>(kernel.block_size[axis]);

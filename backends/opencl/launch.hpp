@@ -55,8 +55,8 @@ class Queue {
 
   void enqueue(const LaunchStep& step, Pending& job);
   void enqueue_kernel(const LaunchStep& step, Pending& job, cl_event* event);
-  void set_argument(const Kernel& kernel, cl_uint index, const LaunchStep& step, const Runs& runs,
-                    Pending& job);
+  void set_argument(const Kernel& kernel, cl_uint index, const LaunchStep& step,
+                    const std::int64_t* extent, const Runs& runs, Pending& job);
   Place place_of(std::byte* pointer, Pending& job);
   /// Takes out what has finished, in order; its memory goes when the list does.
   std::vector<Pending> take_finished();

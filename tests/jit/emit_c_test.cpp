@@ -7,8 +7,11 @@
 #include <clocale>
 
 #include "jit/emit_c_text.hpp"
+#include "jit/inline.hpp"
+#include "jit/interpret.hpp"
 #include "jit/legalise.hpp"
 #include "noyau/error.hpp"
+#include "tests/common/generated_cases.hpp"
 #include "tests/common/program_cases.hpp"
 
 namespace noyau::jit {
@@ -255,6 +258,65 @@ TEST(Legalise, ExchangesThroughSharedMemory) {
                               testing::interpreted(program, extent, parameters, buffers)))
         << print(legal);
   });
+}
+
+/// The launch of loop_over_lanes(program); false where there is nothing to loop over.
+bool agrees_by_lanes(const Program& program, const testing::Extent& extent,
+                     const std::vector<std::uint64_t>& parameters,
+                     const std::vector<testing::HostBuffer>& buffers) {
+  const auto lanes = loop_over_lanes(inline_calls(program));
+  if (!lanes) return false;
+  verify(*lanes);
+  std::vector<std::uint64_t> more = parameters;
+  more.push_back(static_cast<std::uint64_t>(extent[0]));
+  const testing::Extent gangs = {(extent[0] + lane_count - 1) / lane_count, extent[1], extent[2]};
+  EXPECT_TRUE(testing::same(testing::interpreted(*lanes, gangs, more, buffers),
+                            testing::interpreted(program, extent, parameters, buffers)))
+      << print(program) << print(*lanes);
+  return true;
+}
+
+TEST(Legalise, LoopsOverLanesComputeTheSame) {
+  int rewritten = 0;
+  const testing::Visit check = [&](auto&&... launch) { rewritten += agrees_by_lanes(launch...); };
+  for (const testing::HandWritten& h : testing::hand_written_programs()) {
+    check(parse_program(h.text), h.extent, h.parameters, h.buffers);
+  }
+  testing::visit_private_arrays(check);
+  testing::visit_random_control_flow(check);
+  EXPECT_GT(rewritten, 50);
+}
+
+// Products and windows of every shape: their loops are those of the style program.
+TEST(Legalise, GeneratedKernelsLoopOverLanes) {
+  int rewritten = 0;
+  const test::Runner run = [&](const GeneratedKernel& kernel,
+                               std::vector<std::vector<std::byte>>& buffers) {
+    const auto lanes = loop_over_lanes(kernel.program);
+    const Program& program = lanes ? *lanes : kernel.program;
+    verify(program);
+    std::vector<InterpreterBuffer> arguments;
+    for (const MemoryObject& m : program.memory) {
+      if (m.kind != MemoryObject::Kind::buffer) continue;
+      auto& bytes = buffers[arguments.size()];
+      arguments.push_back(
+          {bytes.data(), static_cast<std::int64_t>(bytes.size() / size_of(m.dtype))});
+    }
+    std::vector<std::uint64_t> parameters = kernel.parameters;
+    std::int64_t extent[3];
+    std::copy_n(kernel.extent, 3, extent);
+    if (lanes) {
+      ++rewritten;
+      parameters.push_back(static_cast<std::uint64_t>(extent[0]));
+      extent[0] = (extent[0] + lane_count - 1) / lane_count;
+    }
+    interpret(program, extent, arguments, parameters);
+  };
+  test::check_matmuls(run, false);
+  test::check_convolutions(run, false);
+  test::check_max_pools(run, false);
+  test::check_avg_pools(run, false);
+  EXPECT_GT(rewritten, 20);
 }
 
 }  // namespace
