@@ -46,16 +46,12 @@ std::string what_there_is() {
 Device find_default() {
   const std::string wanted = environment::text("NOYAU_DEVICE");
   if (!wanted.empty()) {
-    for (const auto& found : all_devices()) {
-      if (found->name() == wanted) return Device(found.get());
-    }
+    if (DeviceBackend* found = find_device(wanted)) return Device(found);
     throw DeviceError(
         fmt::format("default device: NOYAU_DEVICE asks for \"{}\", which is not there. {}", wanted,
                     what_there_is()));
   }
-  for (const auto& found : all_devices()) {
-    if (found->can_run()) return Device(found.get());
-  }
+  if (DeviceBackend* found = find_running_device()) return Device(found);
   throw DeviceError("default device: no device can run kernels. " + what_there_is());
 }
 
@@ -77,9 +73,7 @@ std::vector<Device> devices() {
 }
 
 Device device(const std::string& name) {
-  for (const auto& backend : all_devices()) {
-    if (backend->name() == name) return Device(backend.get());
-  }
+  if (DeviceBackend* found = find_device(name)) return Device(found);
   throw DeviceError(fmt::format("device: there is no device \"{}\". {}", name, what_there_is()));
 }
 

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <exception>
+#include <iterator>
+#include <mutex>
 #include <string_view>
 #include <utility>
 
@@ -24,16 +26,19 @@ namespace {
 
 struct KnownModule {
   const char* name;
+  const char* device;  ///< of which devices, "cpu" of "cpu:0"
   const char* description;
 };
-/// In this order: the first device that can run is the default one.
+/// In this order: the first device that can run is the default one. The modules of a kind of device
+/// stand together.
 constexpr KnownModule known_modules[] = {
-    {"llvm", "the CPU: kernels compiled by LLVM"},
-    {"onednn", "the CPU: matmul, convolution and pooling by oneDNN"},
-    {"cuda", "NVIDIA's GPUs: kernels compiled by NVRTC"},
-    {"opencl", "every OpenCL device: kernels compiled by its driver"},
-    {"null", "plans and emits for a device that never runs"},
+    {"llvm", "cpu", "the CPU: kernels compiled by LLVM"},
+    {"onednn", "cpu", "the CPU: matmul, convolution and pooling by oneDNN"},
+    {"cuda", "cuda", "NVIDIA's GPUs: kernels compiled by NVRTC"},
+    {"opencl", "opencl", "every OpenCL device: kernels compiled by its driver"},
+    {"null", "null", "plans and emits for a device that never runs"},
 };
+constexpr std::size_t module_count = std::size(known_modules);
 
 struct Routine {
   std::string device_prefix;
@@ -56,10 +61,16 @@ class Host final : public ModuleHost {
   std::vector<std::string> lines;
 };
 
+/// Modules are loaded when a device of theirs is first asked for. A process that uses one device
+/// has no other driver in it.
 struct Registry {
-  std::vector<std::unique_ptr<DeviceBackend>> devices;
+  std::mutex mutex;
+  bool tried[module_count] = {};
+  ModuleReport reports[module_count];
+  std::vector<std::unique_ptr<DeviceBackend>> devices[module_count];  ///< until all are loaded
   std::vector<Routine> routines;
-  std::vector<ModuleReport> reports;
+  std::vector<std::unique_ptr<DeviceBackend>> all_devices;  ///< filled once, by load_all
+  std::vector<ModuleReport> all_reports;
 };
 
 /// $NOYAU_MODULE_PATH's folders, then noyau/ beside libnoyau itself, wherever it was moved to.
@@ -106,10 +117,11 @@ bool enter(void* handle, const std::string& file, Host& host, std::vector<std::s
   return false;
 }
 
-ModuleReport load(const KnownModule& module, const std::vector<std::string>& folders,
-                  Registry& registry) {
-  ModuleReport report{module.name, module.description, false, {}};
-  for (const std::string& folder : folders) {
+void load(Registry& registry, std::size_t number) {
+  const KnownModule& module = known_modules[number];
+  ModuleReport& report = registry.reports[number];
+  report = {module.name, module.description, false, {}};
+  for (const std::string& folder : module_folders()) {
     const std::string file = fmt::format("{}/noyau_{}.so", folder, module.name);
     // Never closed: drivers and code generators keep threads and thread-local state.
     void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -123,11 +135,12 @@ ModuleReport load(const KnownModule& module, const std::vector<std::string>& fol
     report.loaded = true;
     report.lines.push_back(file);
     for (auto& line : host.lines) report.lines.push_back(std::move(line));
-    for (auto& device : host.devices) registry.devices.push_back(std::move(device));
+    registry.devices[number] = std::move(host.devices);
     for (auto& routine : host.routines) registry.routines.push_back(std::move(routine));
     break;
   }
-  return report;
+  logging::write(1, fmt::format("module {}: {}", report.name,
+                                report.loaded ? "loaded" : "not loaded: " + report.lines.back()));
 }
 
 /// Modules share one OpenMP team. Its library reads these once, when the first module brings it in:
@@ -141,38 +154,102 @@ void prepare_openmp() {
 }
 
 /// Leaked on purpose: arrays of static storage outlive every destructor.
-const Registry& registry() {
-  static const Registry* const loaded = [] {
-    auto* made = new Registry;
-    const std::vector<std::string> folders = module_folders();
+Registry& registry() {
+  static Registry* const made = [] {
     prepare_openmp();
-    for (const KnownModule& module : known_modules) {
-      made->reports.push_back(load(module, folders, *made));
-      const ModuleReport& report = made->reports.back();
-      logging::write(1,
-                     fmt::format("module {}: {}", report.name,
-                                 report.loaded ? "loaded" : "not loaded: " + report.lines.back()));
-    }
-    std::stable_partition(made->devices.begin(), made->devices.end(),
-                          [](const auto& device) { return device->can_run(); });
-    return made;
+    return new Registry;
   }();
-  return *loaded;
+  return *made;
+}
+
+/// Loads the modules of one kind of device, once.
+void load_kind(Registry& r, std::string_view kind) {
+  for (std::size_t k = 0; k < module_count; ++k) {
+    if (kind != known_modules[k].device || std::exchange(r.tried[k], true)) continue;
+    load(r, k);
+  }
+}
+
+/// The first device of all that are loaded for which `wanted` holds.
+template <class Wanted>
+DeviceBackend* find_loaded(const Registry& r, Wanted wanted) {
+  for (const auto& device : r.all_devices) {
+    if (wanted(*device)) return device.get();
+  }
+  for (const auto& devices : r.devices) {
+    for (const auto& device : devices) {
+      if (wanted(*device)) return device.get();
+    }
+  }
+  return nullptr;
+}
+
+/// Devices in the order of the modules, those that cannot run last.
+void load_all(Registry& r) {
+  const std::lock_guard lock(r.mutex);
+  if (!r.all_reports.empty()) return;
+  for (const KnownModule& module : known_modules) load_kind(r, module.device);
+  std::vector<std::unique_ptr<DeviceBackend>> all;
+  for (auto& devices : r.devices) {
+    for (auto& device : devices) all.push_back(std::move(device));
+    devices.clear();
+  }
+  std::stable_partition(all.begin(), all.end(),
+                        [](const auto& device) { return device->can_run(); });
+  r.all_devices = std::move(all);
+  r.all_reports.assign(std::begin(r.reports), std::end(r.reports));
 }
 
 }  // namespace
 
-const std::vector<ModuleReport>& module_reports() { return registry().reports; }
+const std::vector<ModuleReport>& module_reports() {
+  load_all(registry());
+  return registry().all_reports;
+}
 
 std::vector<const LibraryRoutine*> routines_for(const DeviceBackend& device) {
+  Registry& r = registry();
+  const std::lock_guard lock(r.mutex);
   const std::string name = device.name();
   std::vector<const LibraryRoutine*> found;
-  for (const Routine& routine : registry().routines) {
+  for (const Routine& routine : r.routines) {
     if (name.starts_with(routine.device_prefix)) found.push_back(routine.routine.get());
   }
   return found;
 }
 
-const std::vector<std::unique_ptr<DeviceBackend>>& all_devices() { return registry().devices; }
+const std::vector<std::unique_ptr<DeviceBackend>>& all_devices() {
+  load_all(registry());
+  return registry().all_devices;
+}
+
+DeviceBackend* find_device(std::string_view name) {
+  Registry& r = registry();
+  const std::lock_guard lock(r.mutex);
+  load_kind(r, name.substr(0, name.find(':')));
+  return find_loaded(r, [&](const DeviceBackend& device) { return device.name() == name; });
+}
+
+DeviceBackend* find_running_device() {
+  Registry& r = registry();
+  const std::lock_guard lock(r.mutex);
+  for (const KnownModule& module : known_modules) {
+    load_kind(r, module.device);
+    const auto runs = [](const DeviceBackend& device) { return device.can_run(); };
+    if (DeviceBackend* found = find_loaded(r, runs)) return found;
+  }
+  return nullptr;
+}
+
+std::vector<DeviceBackend*> loaded_devices() {
+  Registry& r = registry();
+  const std::lock_guard lock(r.mutex);
+  std::vector<DeviceBackend*> found;
+  find_loaded(r, [&](DeviceBackend& device) {
+    found.push_back(&device);
+    return false;
+  });
+  return found;
+}
 
 }  // namespace noyau

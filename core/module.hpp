@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/device.hpp"
@@ -39,8 +40,14 @@ const std::vector<ModuleReport>& module_reports();
 /// The routines registered for a device.
 std::vector<const LibraryRoutine*> routines_for(const DeviceBackend& device);
 
-/// All devices, loading modules on first use.
+/// All devices; loads every module.
 const std::vector<std::unique_ptr<DeviceBackend>>& all_devices();
+/// The device of that name, or nullptr; loads the modules of its kind alone ("cpu" of "cpu:0").
+DeviceBackend* find_device(std::string_view name);
+/// The first device that can run, or nullptr; loads modules until there is one.
+DeviceBackend* find_running_device();
+/// The devices of the modules that are loaded by now.
+std::vector<DeviceBackend*> loaded_devices();
 
 /// Which build this is; modules of another build are refused.
 const char* build_id();

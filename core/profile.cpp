@@ -55,7 +55,7 @@ Statistics statistics() {
   s.kernels_compiled = cache.compiled;
   s.memory_cache_hits = cache.memory_hits;
   s.disk_cache_hits = cache.disk_hits;
-  for (const auto& device : all_devices()) {
+  for (const DeviceBackend* device : loaded_devices()) {
     const memory::Statistics m = memory::statistics(*device);
     s.pool_in_use_bytes += m.in_use;
     s.pool_peak_bytes += m.peak;

@@ -19,7 +19,6 @@ namespace noyau::opencl {
 namespace {
 
 using Kind = jit::KernelArgument::Kind;
-constexpr std::size_t most_failures = 1024;
 
 std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -195,12 +194,16 @@ void Queue::enqueue(const LaunchStep& step, Pending& job) {
 std::uint64_t Queue::submit(Submission submission) {
   check_process(target_.name);
   retire();
+  // Everything runs in order, so the pool may use the memory again for later submissions at once.
+  std::vector<BufferRef> let_go;
   const std::lock_guard lock(mutex_);
   Pending& job = pending_.emplace_back();
   job.ticket = ++last_;
   job.submission = std::move(submission);
   try {
-    for (const LaunchStep& step : job.submission.steps) enqueue(step, job);
+    if (!failures_.of(job.submission.after)) {
+      for (const LaunchStep& step : job.submission.steps) enqueue(step, job);
+    }
   } catch (...) {
     job.failure = std::current_exception();
   }
@@ -209,6 +212,7 @@ std::uint64_t Queue::submit(Submission submission) {
     job.finished = nullptr;
   }
   clFlush(queue_);
+  let_go.swap(job.submission.keep_alive);
   return job.ticket;
 }
 
@@ -248,10 +252,10 @@ void Queue::settle(Pending& job) {
   }
   for (const cl_mem handle : job.handles) clReleaseMemObject(handle);
   if (!job.timed.empty()) log(job);
-  if (job.failure) {
-    if (failures_.size() >= most_failures) failures_.erase(failures_.begin());
-    failures_[job.ticket] = job.failure;
-  }
+  // What it read may have failed meanwhile: then what it computed is worth nothing.
+  const std::exception_ptr earlier = failures_.of(job.submission.after);
+  if (earlier) failures_.add(job.ticket, earlier, true);
+  else if (job.failure) failures_.add(job.ticket, job.failure);
   completed_ = job.ticket;
 }
 
@@ -273,23 +277,15 @@ void Queue::retire() {
   finished = take_finished();
 }
 
+/// Looks only: the pool asks under its lock, so nothing may be given back from here.
 bool Queue::done(std::uint64_t ticket) {
   if (is_forked_child()) return true;
-  retire();
   const std::lock_guard lock(mutex_);
-  return completed_ >= ticket;
-}
-
-void Queue::throw_failure_of(std::uint64_t ticket) {
-  std::exception_ptr failure;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = failures_.find(ticket);
-    if (found == failures_.end()) return;
-    failure = found->second;
-    failures_.erase(found);
+  if (completed_ >= ticket) return true;
+  for (const Pending& job : pending_) {
+    if (job.ticket == ticket) return job.finished == nullptr || is_over(job.finished);
   }
-  std::rethrow_exception(failure);
+  return false;
 }
 
 void Queue::wait(std::uint64_t ticket) {
@@ -308,23 +304,19 @@ void Queue::wait(std::uint64_t ticket) {
     clReleaseEvent(event);
   }
   retire();
-  throw_failure_of(ticket);
+  failures_.rethrow(ticket);
 }
 
 void Queue::synchronize() {
   check_process(target_.name);
-  std::uint64_t last = 0, first = 0;
+  std::uint64_t last = 0;
   {
     const std::lock_guard lock(mutex_);
     last = last_;
   }
   clFinish(queue_);
   retire();
-  {
-    const std::lock_guard lock(mutex_);
-    if (!failures_.empty() && failures_.begin()->first <= last) first = failures_.begin()->first;
-  }
-  if (first != 0) throw_failure_of(first);
+  failures_.rethrow_unseen(last);
 }
 
 void Queue::finish() {

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
-#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "backends/opencl/compiler.hpp"
 #include "backends/opencl/memory.hpp"
 #include "core/device.hpp"
+#include "core/failures.hpp"
 
 namespace noyau::opencl {
 
@@ -63,7 +63,6 @@ class Queue {
   void settle(Pending& job);
   void log(const Pending& job) const;
   void retire();
-  void throw_failure_of(std::uint64_t ticket);
 
   const Target& target_;
   Memory& memory_;
@@ -72,7 +71,7 @@ class Queue {
   std::mutex mutex_;
   std::deque<Pending> pending_;
   std::uint64_t last_ = 0, completed_ = 0;
-  std::map<std::uint64_t, std::exception_ptr> failures_;
+  Failures failures_;
 };
 
 }  // namespace noyau::opencl
