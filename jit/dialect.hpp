@@ -25,9 +25,10 @@ struct Dialect {
   /// int64 expressions for each axis: the thread of the launch, the launch's number of threads, the
   /// thread in its block.
   std::string_view item[3], items[3], thread[3];
-  std::string_view block;             ///< int64: the block, counted along axis 0 alone
-  std::string_view independent_loop;  ///< before a loop whose rounds do not depend on each other
-  std::string_view bitcast;           ///< {0} the type, {1} the value
+  std::string_view block;  ///< int64: the block, counted along axis 0 alone
+  /// Before a loop whose rounds do not depend on each other, and before one that is rarely run.
+  std::string_view independent_loop, brief_loop;
+  std::string_view bitcast;  ///< {0} the type, {1} the value
   std::string_view barrier, fence;
   std::string_view fma[2], sqrt[2], floor[2], ceil[2], trunc[2], rint[2], absolute[2],
       remainder[2];  ///< functions of float32, float64

@@ -29,6 +29,7 @@ const Dialect& cuda_dialect() {
       .thread = {"(long long)threadIdx.x", "(long long)threadIdx.y", "(long long)threadIdx.z"},
       .block = "(long long)blockIdx.x",
       .independent_loop = "",
+      .brief_loop = "",
       .bitcast = "__builtin_bit_cast({0}, {1})",
       .barrier = "__syncthreads();",
       .fence = "__threadfence();",

@@ -28,6 +28,7 @@ const Dialect& opencl_dialect() {
       .thread = {"(long)get_local_id(0)", "(long)get_local_id(1)", "(long)get_local_id(2)"},
       .block = "(long)get_group_id(0)",
       .independent_loop = "#pragma clang loop vectorize(assume_safety)",
+      .brief_loop = "#pragma clang loop vectorize(disable) unroll(disable)",
       .bitcast = "as_{0}({1})",
       .barrier = "barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);",
       .fence = "mem_fence(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);",

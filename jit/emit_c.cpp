@@ -380,8 +380,11 @@ class Emitter {
         for (int k = 0; k < i.operand_count; ++k) {
           line(fmt::format("{} v{} = {};", c_.type(at(v + 1 + k).type), v + 1 + k, operand(i, k)));
         }
-        if (i.flags == independent_loop && !d_.independent_loop.empty()) {
-          line(std::string(d_.independent_loop));
+        if (const std::string_view hint = i.flags == independent_loop ? d_.independent_loop
+                                          : i.flags == brief_loop     ? d_.brief_loop
+                                                                      : std::string_view();
+            !hint.empty()) {
+          line(std::string(hint));
         }
         open("for (;;)");
         open_.push_back({v, no_value});

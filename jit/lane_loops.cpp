@@ -340,7 +340,7 @@ class LaneLoops : Rewriter {
     if (code.empty() && to_store_.empty()) return;
     if (!has_effect(code) && to_store_.empty()) return;
     const Value loop = emit(Opcode::loop, bool_, {zero_});
-    if (full_) made_.instructions.back().flags = independent_loop;
+    made_.instructions.back().flags = full_ ? independent_loop : brief_loop;
     lane_ = emit(Opcode::loop_param, int64, {}, 0);
     emit(Opcode::while_, bool_, {binary(Opcode::less, lane_, lanes_)});
     here_.clear();

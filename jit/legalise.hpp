@@ -13,6 +13,9 @@ namespace noyau::jit {
 /// is asked of control flow around them grows: it must be the same for the whole block.
 Program exchange_through_shared(const Program& program);
 
+/// In the flags of a loop that is rarely run: not worth vectors.
+inline constexpr std::uint8_t brief_loop = 2;
+
 /// How many items of axis 0 one item takes after loop_over_lanes.
 inline constexpr std::int64_t lane_count = 32;
 
