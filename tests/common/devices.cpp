@@ -4,17 +4,35 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 
 namespace noyau::test {
+namespace {
+
+/// $NOYAU_TEST_DEVICES: names and kinds of devices, separated by commas, or all. Unset: all but
+/// OpenCL's, whose drivers take up to a second for a kernel.
+bool is_asked_for(const std::string& device) {
+  const char* variable = std::getenv("NOYAU_TEST_DEVICES");
+  if (variable == nullptr) return !device.starts_with("opencl");
+  const std::string list = std::string(",") + variable + ",";
+  const std::string kind = device.substr(0, device.find(':'));
+  for (const std::string& name : {std::string("all"), device, kind}) {
+    if (list.find("," + name + ",") != std::string::npos) return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 std::vector<std::string> running_devices() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> running;
     for (const Device& device : devices()) {
-      if (device.can_run()) running.push_back(device.name());
+      const bool asked = is_asked_for(device.name());
+      if (device.can_run() && asked) running.push_back(device.name());
       else
-        std::fprintf(stderr, "# %s cannot run: its device tests are skipped\n",
-                     device.name().c_str());
+        std::fprintf(stderr, "# %s: its device tests are skipped, %s\n", device.name().c_str(),
+                     asked ? "it cannot run" : "NOYAU_TEST_DEVICES does not name it");
     }
     return running;
   }();
