@@ -1,5 +1,5 @@
-// Forked children: drivers, pools and queues leave their threads in the parent, so use there
-// throws. SPDX-License-Identifier: Apache-2.0
+// Forked children: drivers, pools and queues leave their threads in the parent, so use there throws.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string_view>

@@ -8,8 +8,8 @@
 #include <exception>
 
 #include "backends/llvm/compiler.hpp"
-#include "backends/llvm/launch.hpp"
 #include "backends/llvm/stack.hpp"
+#include "core/forked.hpp"
 #include "core/log.hpp"
 
 namespace noyau::llvm_backend {
@@ -59,7 +59,7 @@ void end_recompiler_with_main_thread() {
   struct End {
     bool main = gettid() == getpid();
     ~End() {
-      if (main && !was_forked()) recompiler().finish();
+      if (main && !is_forked_child()) recompiler().finish();
     }
   };
   thread_local const End end;
