@@ -28,7 +28,7 @@ struct DeviceLimits {
   int vector_bytes = 64;
   int max_kernel_arguments = 1 << 20;  ///< buffers of one kernel
   bool float64 = true;
-  bool gangs = true;  ///< 32 threads of a block exchange values at little cost
+  bool gangs = true;        ///< 32 threads of a block exchange values at little cost
   bool host_memory = true;  ///< the host may read and write buffers in place
 };
 

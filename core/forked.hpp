@@ -1,4 +1,4 @@
-// Forked children: drivers, pools and queues leave their threads in the parent, so use there throws.
+// Forked children: drivers, pools and queues leave their threads in the parent; use there throws.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
