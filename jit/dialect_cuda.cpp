@@ -1,5 +1,6 @@
 // How CUDA C++ spells Programs, without any header. Compile with --fmad=false: the text has no way
-// to forbid contraction. SPDX-License-Identifier: Apache-2.0
+// to forbid contraction.
+// SPDX-License-Identifier: Apache-2.0
 #include "jit/dialect.hpp"
 
 namespace noyau::jit {

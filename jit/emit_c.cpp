@@ -463,4 +463,15 @@ std::int64_t dynamic_shared_bytes(const Program& program, const std::uint64_t* p
   return bytes;
 }
 
+std::string numbered_lines(const std::string& text) {
+  std::string out;
+  int line = 1;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    out += fmt::format("{:4} {}\n", line++, text.substr(at, end - at));
+    at = end + 1;
+  }
+  return out;
+}
+
 }  // namespace noyau::jit

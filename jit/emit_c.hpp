@@ -52,4 +52,7 @@ EmittedKernel emit_c(const Program& program, const Dialect& dialect, const EmitO
 /// the dynamic shared memory of a launch where Dialect::sized_local_arguments is false.
 std::int64_t dynamic_shared_bytes(const Program& program, const std::uint64_t* parameters);
 
+/// The text with its lines numbered from 1, for errors of compilers.
+std::string numbered_lines(const std::string& text);
+
 }  // namespace noyau::jit

@@ -1,5 +1,6 @@
 // Spelling values: literals, arithmetic that wraps and is total, conversions that saturate,
-// atomics. SPDX-License-Identifier: Apache-2.0
+// atomics.
+// SPDX-License-Identifier: Apache-2.0
 #include "jit/emit_c_text.hpp"
 
 #include <cmath>

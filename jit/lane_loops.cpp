@@ -1,6 +1,7 @@
 // Items in gangs, for C compilers of CPUs: what differs between lanes is computed in short loops
 // over the lanes, which such compilers turn into vectors; loops and branches that all lanes take
-// together stay outside of them. SPDX-License-Identifier: Apache-2.0
+// together stay outside of them.
+// SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <map>
 

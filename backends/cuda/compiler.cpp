@@ -11,17 +11,6 @@
 namespace noyau::cuda {
 namespace {
 
-std::string numbered(const std::string& text) {
-  std::string out;
-  int line = 1;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    out += fmt::format("{:4} {}\n", line++, text.substr(at, end - at));
-    at = end + 1;
-  }
-  return out;
-}
-
 /// A program of NVRTC's while it lives.
 class Compilation {
  public:
@@ -110,7 +99,7 @@ std::shared_ptr<const Kernel> compile(const Target& target, const jit::Program& 
     throw CompileError(fmt::format("compile: NVRTC refused kernel '{}' for {} ({}):\n{}\n{}",
                                    program.name, target.architecture.name(),
                                    nvrtc().get_error_string(status), compilation.log(),
-                                   numbered(emitted.text)));
+                                   jit::numbered_lines(emitted.text)));
   }
   return std::make_shared<const Kernel>(target, program, std::move(emitted.arguments),
                                         compilation.object(target.architecture));

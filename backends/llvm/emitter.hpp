@@ -20,6 +20,9 @@ struct LaneValue {
   llvm::Value* vector = nullptr;  ///< of a varying value; of others when some user wants it
 };
 
+/// Of the function that a kernel becomes.
+enum Argument : unsigned { memory_table, parameters, begin_unit, end_unit, extents, error_word };
+
 class Emitter {
  public:
   Emitter(const jit::Program& program, const LaneAnalysis& lanes, int gangs_at_once,

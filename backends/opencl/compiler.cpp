@@ -27,17 +27,6 @@ jit::Hash128 hash_of(const Target& target) {
   return jit::hash_bytes(target.identity.data(), target.identity.size());
 }
 
-std::string numbered(const std::string& text) {
-  std::string out;
-  int line = 1;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    out += fmt::format("{:4} {}\n", line++, text.substr(at, end - at));
-    at = end + 1;
-  }
-  return out;
-}
-
 std::string build_log(const Target& target, cl_program program) {
   std::size_t size = 0;
   clGetProgramBuildInfo(program, target.device, CL_PROGRAM_BUILD_LOG, 0, nullptr, &size);
@@ -177,7 +166,7 @@ std::shared_ptr<const Kernel> compile(const Target& target, const jit::Program& 
     clReleaseProgram(built);
     throw CompileError(fmt::format("compile: {} refused kernel '{}' ({}):\n{}\n{}", target.name,
                                    program.name, status_text(status), log,
-                                   numbered(emitted.kernel.text)));
+                                   jit::numbered_lines(emitted.kernel.text)));
   }
   // Some drivers generate code only now, or else at the first launch.
   std::size_t size = 0;

@@ -1,5 +1,6 @@
 // Programs on cpu:0 give the interpreter's bits: every instruction, control flow, tails, both
-// tiers. SPDX-License-Identifier: Apache-2.0
+// tiers.
+// SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -177,33 +178,7 @@ TEST_P(Types, BinaryInstructions) {
 
 TEST_P(Types, ConstantOperands) { visit_constant_operands(GetParam(), expect_interpreted_bits); }
 
-TEST_P(Types, UnaryInstructions) {
-  const DType type = GetParam();
-  const std::vector<Scalar> values = specials(type);
-  const auto n = static_cast<std::int64_t>(values.size());
-  for (const Opcode op : {Opcode::negate, Opcode::absolute, Opcode::sqrt, Opcode::floor,
-                          Opcode::ceil, Opcode::trunc, Opcode::rint, Opcode::bit_not}) {
-    if (!has_meaning(op, type)) continue;
-    KernelBuilder b("unary");
-    const int x = b.buffer(type, true, false), z = b.buffer(type, false, true);
-    const int u = b.buffer(type, false, true), p = b.new_parameter(type);
-    const Value i = b.item(0);
-    b.store(z, i, b.unary(op, b.load(x, i)));
-    b.store(u, i, b.unary(op, b.parameter(p)));
-    const Program program = b.finish();
-    const std::vector<HostBuffer> buffers = {buffer_of(type, values), zeros(type, values.size()),
-                                             zeros(type, values.size())};
-    for (const int tier : {0, 1}) {
-      const ExecutableRef kernel = compile(program, tier);
-      for (const Scalar& s : values) {
-        ASSERT_TRUE(same(run(kernel, {n, 1, 1}, {s.bits}, buffers),
-                         interpreted(program, {n, 1, 1}, {s.bits}, buffers)))
-            << "tier " << tier << ", uniform " << std::hex << s.bits << "\n"
-            << print(program);
-      }
-    }
-  }
-}
+TEST_P(Types, UnaryInstructions) { visit_unary(GetParam(), expect_interpreted_bits); }
 
 TEST_P(Types, ConversionsToEveryType) { visit_conversions(GetParam(), expect_interpreted_bits); }
 

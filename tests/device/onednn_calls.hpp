@@ -1,5 +1,6 @@
 // What the tests of oneDNN's routines share: arrays in any layout, calls of a routine, comparison
-// with float64 sums. SPDX-License-Identifier: Apache-2.0
+// with float64 sums.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cmath>

@@ -1,5 +1,6 @@
 // What Noyau cannot do yet: every place that says so is a row here, and every row that a program
-// can ask for on a CPU is asked for. SPDX-License-Identifier: Apache-2.0
+// can ask for on a CPU is asked for.
+// SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
 #include <filesystem>

@@ -8,8 +8,10 @@
 
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <mutex>
+#include <string>
 
 #include "tests/cuda/fake/control.hpp"
 
@@ -232,14 +234,14 @@ int cuModuleLoadData(Handle* module, const void* image) {
   memcpy(magic, image, sizeof magic);
   if (memcmp(magic, "FAKECUBN", 8) != 0) return 200;
   memcpy(&size, static_cast<const char*>(image) + 8, sizeof size);
-  char name[] = "/tmp/noyau-fake-cubin-XXXXXX";
-  const int file = mkstemp(name);
+  std::string name = std::filesystem::temp_directory_path() / "noyau-fake-cubin-XXXXXX";
+  const int file = mkstemp(name.data());
   if (file < 0) return 2;
   const bool whole =
       write(file, static_cast<const char*>(image) + 16, size) == static_cast<ssize_t>(size);
   close(file);
-  *module = whole ? dlopen(name, RTLD_NOW | RTLD_LOCAL) : nullptr;
-  unlink(name);
+  *module = whole ? dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL) : nullptr;
+  unlink(name.c_str());
   return *module == nullptr ? 200 : called("cuModuleLoadData");
 }
 int cuModuleUnload(Handle) { return 0; }
