@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -76,7 +75,7 @@ Target target_of(const Found& found) {
   return target;
 }
 
-class CudaDevice final : public DeviceBackend {
+class CudaDevice final : public QueuedDevice {
  public:
   explicit CudaDevice(const Found& found)
       : limits_(found.limits),
@@ -120,31 +119,14 @@ class CudaDevice final : public DeviceBackend {
   }
   std::string code(const jit::Program& program) override { return code_text(program); }
 
-  std::uint64_t submit(Submission submission) override {
-    return queue_.submit(std::move(submission));
-  }
-  bool done(std::uint64_t ticket) const override { return queue_.done(ticket); }
-  void wait(std::uint64_t ticket) override { queue_.wait(ticket); }
-  void synchronize() override { queue_.synchronize(); }
-  void finish() { queue_.finish(); }
-
  private:
+  Queue& queue() const override { return queue_; }
+
   const DeviceLimits limits_;
   const Target target_;
   const std::string description_;
   mutable Queue queue_;
 };
-
-/// What the exit handler waits for; leaked.
-std::vector<CudaDevice*>& running() {
-  static auto* const made = new std::vector<CudaDevice*>;
-  return *made;
-}
-
-void finish_all() {
-  if (is_forked_child()) return;
-  for (CudaDevice* device : running()) device->finish();
-}
 
 void add_devices(ModuleHost& host) {
   int version_number = 0, count = 0;
@@ -159,12 +141,11 @@ void add_devices(ModuleHost& host) {
   host.report(fmt::format("{}, for CUDA {}", driver().file, version(version_number)));
   host.report(fmt::format("{}, NVRTC {}, for sm_{}", nvrtc().file, version(nvrtc().number),
                           fmt::join(nvrtc().supported, " sm_")));
-  std::atexit(finish_all);
   for (int ordinal = 0; ordinal < count; ++ordinal) {
     try {
       auto device = std::make_unique<CudaDevice>(look_at(ordinal));
       host.report(fmt::format("{}: {}", device->name(), device->description()));
-      running().push_back(device.get());
+      finish_at_exit(*device);
       host.add_device(std::move(device));
     } catch (const DeviceError& error) {
       host.report(fmt::format("cuda:{} is not used: {}", ordinal, error.what()));

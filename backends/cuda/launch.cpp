@@ -6,11 +6,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
-#include <thread>
 #include <utility>
 
-#include "core/fault.hpp"
 #include "core/forked.hpp"
 #include "core/log.hpp"
 #include "noyau/error.hpp"
@@ -53,11 +50,13 @@ Grid grid_of_items(const std::int64_t* extent, std::int64_t units) {
 }
 
 Queue::Queue(const Target& target, std::int64_t units)
-    : target_(target), units_(units), stream_(make_stream(target)), staging_(target.name, stream_) {
-  watch_forks();
-}
+    : DeviceQueue(target.name),
+      target_(target),
+      units_(units),
+      stream_(make_stream(target)),
+      staging_(target.name, stream_) {}
 
-void Queue::enqueue_kernel(const LaunchStep& step, Pending& job) {
+void Queue::enqueue_kernel(const LaunchStep& step, CudaJob& job) {
   const auto& kernel = static_cast<const Kernel&>(*step.executable);
   const std::int64_t* extent = step.extent;
   if (extent[0] == 0 || extent[1] == 0 || extent[2] == 0) return;
@@ -80,7 +79,7 @@ void Queue::enqueue_kernel(const LaunchStep& step, Pending& job) {
       case Kind::fault: {
         Fault& fault = job.faults.emplace_back();
         fault.kernel = kernel.name;
-        fault.words = fault_pool_.take(target_.name);
+        fault.words = fault_pool_.take(device_);
         values[k] = reinterpret_cast<Address>(fault.words);
         break;
       }
@@ -94,7 +93,7 @@ void Queue::enqueue_kernel(const LaunchStep& step, Pending& job) {
     const std::int64_t blocks = extent[0] * extent[1] * extent[2];
     if (blocks > most_blocks[0]) {
       throw LaunchError(fmt::format("{}: kernel '{}' has {} blocks, more than the {} of one launch",
-                                    target_.name, kernel.name, blocks, most_blocks[0]));
+                                    device_, kernel.name, blocks, most_blocks[0]));
     }
     grid.blocks[0] = static_cast<unsigned>(blocks);
     for (int axis = 0; axis < 3; ++axis)
@@ -104,23 +103,20 @@ void Queue::enqueue_kernel(const LaunchStep& step, Pending& job) {
   if (shared > default_shared_bytes) {
     check(driver().func_set_attribute(kernel.function(), max_dynamic_shared_size,
                                       static_cast<int>(shared)),
-          target_.name,
-          fmt::format("giving kernel '{}' {} bytes of shared memory", step.name, shared));
+          device_, fmt::format("giving kernel '{}' {} bytes of shared memory", step.name, shared));
   }
   const Status status =
       driver().launch_kernel(kernel.function(), grid.blocks[0], grid.blocks[1], grid.blocks[2],
                              grid.threads[0], grid.threads[1], grid.threads[2],
                              static_cast<unsigned>(shared), stream_, places.data(), nullptr);
   if (status != success) {
-    throw LaunchError(fmt::format("{}: launching kernel '{}' failed: {}", target_.name, step.name,
+    throw LaunchError(fmt::format("{}: launching kernel '{}' failed: {}", device_, step.name,
                                   status_text(status)));
   }
 }
 
-void Queue::enqueue(const LaunchStep& step, Pending& job) {
-  if (fault::should_fail("launch")) {
-    throw LaunchError(fmt::format("launch of '{}': a fault that a test asked for", step.name));
-  }
+void Queue::enqueue_step(const LaunchStep& step, CudaJob& job) {
+  pass_launch_fault_point(step.name);
   const auto bytes = static_cast<std::size_t>(step.bytes);
   switch (step.kind) {
     case LaunchStep::Kind::kernel:
@@ -131,187 +127,128 @@ void Queue::enqueue(const LaunchStep& step, Pending& job) {
       if (bytes == 0) return;
       return check(driver().memcpy_dtod_async(address(step.pointers[1]), address(step.pointers[0]),
                                               bytes, stream_),
-                   target_.name, "cuMemcpyDtoDAsync");
+                   device_, "cuMemcpyDtoDAsync");
     case LaunchStep::Kind::fill: {
       if (bytes == 0) return;
       const auto value =
           static_cast<unsigned char>(step.parameters.empty() ? 0 : step.parameters[0] & 0xff);
       return check(driver().memset_d8_async(address(step.pointers[0]), value, bytes, stream_),
-                   target_.name, "cuMemsetD8Async");
+                   device_, "cuMemsetD8Async");
     }
   }
 }
 
-void Queue::enqueue_timed(const LaunchStep& step, Pending& job) {
+void Queue::enqueue_timed(const LaunchStep& step, CudaJob& job) {
   Timed timed{nullptr, nullptr, std::string(step.name), step.bytes};
-  check(driver().event_create(&timed.begin, 0), target_.name, "cuEventCreate");
-  check(driver().event_create(&timed.end, 0), target_.name, "cuEventCreate");
+  check(driver().event_create(&timed.begin, 0), device_, "cuEventCreate");
+  check(driver().event_create(&timed.end, 0), device_, "cuEventCreate");
   driver().event_record(timed.begin, stream_);
-  enqueue(step, job);
+  enqueue_step(step, job);
   driver().event_record(timed.end, stream_);
   job.timed.push_back(std::move(timed));
 }
 
 Event Queue::take_event() {
-  Event event = nullptr;
-  if (events_.empty()) {
-    check(driver().event_create(&event, event_disable_timing), target_.name, "cuEventCreate");
-    return event;
+  {
+    const std::lock_guard lock(events_mutex_);
+    if (!events_.empty()) {
+      Event event = events_.back();
+      events_.pop_back();
+      return event;
+    }
   }
-  event = events_.back();
-  events_.pop_back();
+  Event event = nullptr;
+  check(driver().event_create(&event, event_disable_timing), device_, "cuEventCreate");
   return event;
 }
 
-std::uint64_t Queue::submit(Submission submission) {
-  check_process(target_.name);
-  retire();
-  const ContextScope scope(target_.context);
-  const std::lock_guard lock(mutex_);
-  Pending& job = pending_.emplace_back();
-  job.ticket = ++last_;
-  job.owner = std::move(submission.owner);
-  job.after = std::move(submission.after);
-  try {
-    job.failure = failures_.of(job.after);
-    job.inherited = job.failure != nullptr;
-    if (job.inherited) submission.steps.clear();
-    for (const LaunchStep& step : submission.steps) {
-      if (logging::level() >= 2) enqueue_timed(step, job);
-      else enqueue(step, job);
-    }
-    job.finished = take_event();
-    check(driver().event_record(job.finished, stream_), target_.name, "cuEventRecord");
-  } catch (...) {
-    job.failure = std::current_exception();
-    // What was enqueued must have run before its memory goes.
-    if (job.finished == nullptr || driver().event_record(job.finished, stream_) != success) {
-      driver().stream_synchronize(stream_);
-      if (job.finished != nullptr) events_.push_back(std::exchange(job.finished, nullptr));
-    }
-  }
-  return job.ticket;
+void Queue::give_back(Event event) {
+  const std::lock_guard lock(events_mutex_);
+  events_.push_back(event);
 }
 
-void Queue::log(const Pending& job) {
+Queue::CudaJob::~CudaJob() {
+  if (finished != nullptr) queue.give_back(finished);
+}
+
+std::shared_ptr<Queue::Job> Queue::make_job() { return std::make_shared<CudaJob>(*this); }
+
+void Queue::enqueue(const Submission& submission, Job& job) {
+  const ContextScope scope(target_.context);
+  auto& ours = static_cast<CudaJob&>(job);
+  for (const LaunchStep& step : submission.steps) {
+    if (logging::level() >= 2) enqueue_timed(step, ours);
+    else enqueue_step(step, ours);
+  }
+}
+
+void Queue::mark(Job& job) noexcept {
+  const ContextScope scope(target_.context);
+  auto& ours = static_cast<CudaJob&>(job);
+  try {
+    ours.finished = take_event();
+    check(driver().event_record(ours.finished, stream_), device_, "cuEventRecord");
+  } catch (...) {
+    if (!job.failure) job.failure = std::current_exception();
+    driver().stream_synchronize(stream_);
+    if (ours.finished != nullptr) give_back(std::exchange(ours.finished, nullptr));
+  }
+}
+
+bool Queue::is_over(const Job& job) noexcept {
+  const Event finished = static_cast<const CudaJob&>(job).finished;
+  if (finished == nullptr) return true;
+  const ContextScope scope(target_.context);
+  return driver().event_query(finished) != not_ready;
+}
+
+void Queue::wait_until_over(const Job& job) noexcept {
+  const Event finished = static_cast<const CudaJob&>(job).finished;
+  if (finished == nullptr) return;
+  const ContextScope scope(target_.context);
+  driver().event_synchronize(finished);
+}
+
+void Queue::log(const CudaJob& job) {
   for (const Timed& t : job.timed) {
     float ms = 0;
     if (driver().event_elapsed_time(&ms, t.begin, t.end) == success && ms > 0) {
-      logging::write(2, fmt::format("ran {} in {:.4f} ms, {} bytes, {:.1f} GB/s", t.name, ms,
-                                    t.bytes, static_cast<double>(t.bytes) / ms * 1e-6));
+      log_run(t.name, ms, t.bytes);
     }
     driver().event_destroy(t.begin);
     driver().event_destroy(t.end);
   }
 }
 
-/// Whether the job has run; learns of its failure.
-bool Queue::is_over(Pending& job) {
-  if (job.finished == nullptr) return true;
-  const Status status = driver().event_query(job.finished);
-  if (status == not_ready) return false;
+void Queue::settle(Job& job) {
+  const ContextScope scope(target_.context);
+  auto& ours = static_cast<CudaJob&>(job);
+  const Status status = ours.finished == nullptr ? success : driver().event_query(ours.finished);
   if (status != success && !job.failure) {
     job.failure = std::make_exception_ptr(LaunchError(
         fmt::format("{}: a kernel failed, this one or one before: {}; the device can no longer be "
                     "used by this process",
-                    target_.name, status_text(status))));
+                    device_, status_text(status))));
   }
-  return true;
-}
-
-/// Reads what a finished job left.
-void Queue::settle(Pending& job) {
-  for (const Fault& fault : job.faults) {
+  for (const Fault& fault : ours.faults) {
     if (fault.words == nullptr) continue;
     const FaultWords said = *fault.words;
     fault_pool_.give_back(fault.words);
-    if (static_cast<std::int32_t>(said.code) == 0 || job.failure) continue;
-    job.failure = std::make_exception_ptr(IndexError(fmt::format(
-        "kernel '{}': index {} is out of range (fault {}); check the indices that it was given",
-        fault.kernel, said.detail, static_cast<std::int32_t>(said.code))));
+    const auto code = static_cast<std::int32_t>(said.code);
+    if (code == 0 || job.failure) continue;
+    job.failure = std::make_exception_ptr(index_fault(fault.kernel, code, said.detail));
   }
-  log(job);
-  if (job.finished != nullptr) events_.push_back(job.finished);
-  if (!job.failure) {
-    job.failure = failures_.of(job.after);
-    job.inherited = job.failure != nullptr;
-  }
-  if (job.failure) failures_.add(job.ticket, job.failure, job.inherited);
-  completed_ = job.ticket;
-}
-
-/// Takes out what has finished. Executables go outside of the lock.
-void Queue::retire() {
-  std::vector<Pending> finished;
-  const ContextScope scope(target_.context);
-  const std::lock_guard lock(mutex_);
-  while (!pending_.empty() && is_over(pending_.front())) {
-    settle(pending_.front());
-    finished.push_back(std::move(pending_.front()));
-    pending_.pop_front();
-  }
-}
-
-bool Queue::done(std::uint64_t ticket) {
-  if (is_forked_child()) return true;
-  retire();
-  const std::lock_guard lock(mutex_);
-  return completed_ >= ticket;
-}
-
-void Queue::wait(std::uint64_t ticket) {
-  check_process(target_.name);
-  Event event = nullptr;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const Pending& job : pending_) {
-      if (job.ticket > ticket) break;
-      if (job.finished != nullptr) event = job.finished;
-    }
-  }
-  if (event != nullptr) {  // recycled meanwhile, it stands for later work: longer, never too short
-    const ContextScope scope(target_.context);
-    driver().event_synchronize(event);
-  }
-  retire();
-  failures_.rethrow(ticket);
-}
-
-void Queue::synchronize() {
-  check_process(target_.name);
-  std::uint64_t last = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    last = last_;
-  }
-  {
-    const ContextScope scope(target_.context);
-    driver().stream_synchronize(stream_);
-  }
-  retire();
-  failures_.rethrow_unseen(last);
-}
-
-void Queue::finish() {
-  using namespace std::chrono_literals;
-  if (is_forked_child()) return;
-  const auto end = std::chrono::steady_clock::now() + 2s;
-  std::uint64_t last = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    last = last_;
-  }
-  while (!done(last) && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(200us);
+  log(ours);
 }
 
 void Queue::copy_to_host(const std::byte* from, void* to, std::size_t bytes) {
-  check_process(target_.name);
+  check_process(device_);
   const ContextScope scope(target_.context);
   staging_.to_host(from, to, bytes);
 }
 
 void Queue::copy_from_host(const void* from, std::byte* to, std::size_t bytes) {
-  check_process(target_.name);
+  check_process(device_);
   const ContextScope scope(target_.context);
   staging_.from_host(from, to, bytes);
 }

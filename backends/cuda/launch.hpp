@@ -3,16 +3,14 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
-#include <exception>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "backends/cuda/compiler.hpp"
 #include "backends/cuda/memory.hpp"
-#include "core/device.hpp"
-#include "core/failures.hpp"
+#include "core/queue.hpp"
 
 namespace noyau::cuda {
 
@@ -25,15 +23,9 @@ struct Grid {
 Grid grid_of_items(const std::int64_t* extent, std::int64_t units);
 
 /// Runs steps in order on one stream. Any thread.
-class Queue {
+class Queue final : public DeviceQueue {
  public:
   Queue(const Target& target, std::int64_t units);
-  std::uint64_t submit(Submission submission);
-  bool done(std::uint64_t ticket);
-  void wait(std::uint64_t ticket);
-  void synchronize();
-  /// At exit: waits at most two seconds for what is queued.
-  void finish();
   void copy_to_host(const std::byte* from, void* to, std::size_t bytes);
   void copy_from_host(const void* from, std::byte* to, std::size_t bytes);
 
@@ -47,36 +39,36 @@ class Queue {
     std::string name;
     std::int64_t bytes = 0;
   };
-  struct Pending {
-    std::uint64_t ticket = 0;
+  struct CudaJob final : Job {
+    explicit CudaJob(Queue& its) : queue(its) {}
+    ~CudaJob() override;
+    Queue& queue;
     Event finished = nullptr;
-    std::shared_ptr<const void> owner;  ///< of the executables
     std::vector<Fault> faults;
     std::vector<Timed> timed;  ///< when launches are logged
-    std::exception_ptr failure;
-    bool inherited = false;            ///< the failure is that of a job it read from
-    std::vector<std::uint64_t> after;  ///< those jobs
   };
 
-  void enqueue(const LaunchStep& step, Pending& job);
-  void enqueue_timed(const LaunchStep& step, Pending& job);
-  void enqueue_kernel(const LaunchStep& step, Pending& job);
+  std::shared_ptr<Job> make_job() override;
+  void enqueue(const Submission& submission, Job& job) override;
+  void mark(Job& job) noexcept override;
+  bool is_over(const Job& job) noexcept override;
+  void wait_until_over(const Job& job) noexcept override;
+  void settle(Job& job) override;
+
+  void enqueue_step(const LaunchStep& step, CudaJob& job);
+  void enqueue_timed(const LaunchStep& step, CudaJob& job);
+  void enqueue_kernel(const LaunchStep& step, CudaJob& job);
+  void log(const CudaJob& job);
   Event take_event();
-  bool is_over(Pending& job);
-  void settle(Pending& job);
-  void log(const Pending& job);
-  void retire();
+  void give_back(Event event);
 
   const Target& target_;
   const std::int64_t units_;
   Stream stream_ = nullptr;
   Staging staging_;
   FaultPool fault_pool_;
-  std::mutex mutex_;
+  std::mutex events_mutex_;
   std::vector<Event> events_;  ///< that nobody uses
-  std::deque<Pending> pending_;
-  std::uint64_t last_ = 0, completed_ = 0;
-  Failures failures_;
 };
 
 }  // namespace noyau::cuda

@@ -62,10 +62,7 @@ DeviceLimits measure_limits() {
   return limits;
 }
 
-class CpuDevice;
-CpuDevice* at_exit_device = nullptr;
-
-class CpuDevice final : public DeviceBackend {
+class CpuDevice final : public QueuedDevice {
  public:
   CpuDevice() : limits_(measure_limits()), identity_(llvm_backend::code_identity()) {}
 
@@ -97,20 +94,19 @@ class CpuDevice final : public DeviceBackend {
 
   std::uint64_t submit(Submission submission) override {
     end_recompiler_with_main_thread();
-    return queue_.submit(std::move(submission));
+    return QueuedDevice::submit(std::move(submission));
   }
-  bool done(std::uint64_t ticket) const override { return queue_.done(ticket); }
-  void wait(std::uint64_t ticket) override { queue_.wait(ticket); }
-  void synchronize() override { queue_.synchronize(); }
-  void finish() {
-    queue_.finish();
+  void finish() override {
+    QueuedDevice::finish();
     if (!is_forked_child()) recompiler().finish();
   }
 
  private:
+  Queue& queue() const override { return queue_; }
+
   const DeviceLimits limits_;
   const std::string identity_;
-  Queue queue_;
+  mutable Queue queue_;
 };
 
 }  // namespace
@@ -124,7 +120,6 @@ extern "C" void noyau_module(noyau::ModuleHost& host) {
 #endif
   auto device = std::make_unique<here::CpuDevice>();
   host.report(fmt::format("LLVM {}", LLVM_VERSION_STRING));
-  here::at_exit_device = device.get();
-  std::atexit([] { here::at_exit_device->finish(); });
+  finish_at_exit(*device);
   host.add_device(std::move(device));
 }

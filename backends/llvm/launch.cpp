@@ -13,7 +13,6 @@
 
 #include "backends/llvm/stack.hpp"
 #include "backends/llvm/threads.hpp"
-#include "core/fault.hpp"
 #include "core/forked.hpp"
 #include "core/log.hpp"
 #include "noyau/error.hpp"
@@ -183,9 +182,7 @@ void StepRunner::run_kernel(const LaunchStep& step) {
     kernel.ran(std::chrono::nanoseconds(Clock::now() - start).count());
   }
   if (launch.error.code != 0) {
-    throw IndexError(fmt::format(
-        "kernel '{}': index {} is out of range (fault {}); check the indices that it was given",
-        kernel.name, launch.error.detail, launch.error.code));
+    throw index_fault(kernel.name, launch.error.code, launch.error.detail);
   }
 }
 
@@ -195,14 +192,11 @@ void StepRunner::run(const LaunchStep& step) {
   run_step(step);
   const double ms =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-  logging::write(2, fmt::format("ran {} in {:.4f} ms, {} bytes, {:.1f} GB/s", step.name, ms,
-                                step.bytes, static_cast<double>(step.bytes) / ms * 1e-6));
+  log_run(step.name, ms, step.bytes);
 }
 
 void StepRunner::run_step(const LaunchStep& step) {
-  if (fault::should_fail("launch")) {
-    throw LaunchError(fmt::format("launch of '{}': a fault that a test asked for", step.name));
-  }
+  pass_launch_fault_point(step.name);
   switch (step.kind) {
     case LaunchStep::Kind::kernel:
       run_kernel(step);
@@ -234,7 +228,7 @@ void StepRunner::run_step(const LaunchStep& step) {
 
 // ---- Queue
 
-Queue::Queue() : inline_runner_(1) { watch_forks(); }
+Queue::Queue() : noyau::Queue("cpu:0"), inline_runner_(1) {}
 
 void Queue::start() {
   thread_ = start_thread([this] { loop(); });
@@ -242,7 +236,7 @@ void Queue::start() {
 }
 
 std::uint64_t Queue::submit(Submission submission) {
-  check_process("cpu:0");
+  check_process(device_);
   double nanoseconds = 0;
   for (const LaunchStep& step : submission.steps) nanoseconds += estimated_nanoseconds(step);
   Job job;
@@ -317,7 +311,7 @@ void Queue::loop() {
   ended_.store(true, std::memory_order_release);
 }
 
-void Queue::wait_until_done(std::uint64_t ticket) {
+void Queue::wait_for(std::uint64_t ticket) {
   if (spin_until([&] { return done(ticket); })) return;
   std::unique_lock lock(waiting_mutex_);
   waiting_.fetch_add(1, std::memory_order_seq_cst);
@@ -329,49 +323,14 @@ void Queue::wait_until_done(std::uint64_t ticket) {
   waiting_.fetch_sub(1, std::memory_order_seq_cst);
 }
 
-void Queue::wait(std::uint64_t ticket) {
-  check_process("cpu:0");
-  if (!done(ticket)) wait_until_done(ticket);
-  failures_.rethrow(ticket);
-}
-
-void Queue::synchronize() {
-  check_process("cpu:0");
-  std::uint64_t last = 0;
+void Queue::stop(bool idle) {
   {
     const std::lock_guard lock(mutex_);
-    last = last_;
-  }
-  if (!done(last)) wait_until_done(last);
-  failures_.rethrow_unseen(last);
-}
-
-void Queue::finish() {
-  if (is_forked_child()) return;
-  std::uint64_t last = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    if (stopping_.load(std::memory_order_relaxed)) return;
-    last = last_;
-    if (!started_) {
-      stopping_.store(true);
-      return;
-    }
-  }
-  const auto end = Clock::now() + std::chrono::seconds(2);
-  while (!done(last) && Clock::now() < end) {
-    struct timespec pause {
-      0, 200'000
-    };
-    nanosleep(&pause, nullptr);
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_.store(true);
+    if (stopping_.exchange(true) || !started_) return;
     jobs_.clear();
   }
   work_.notify_all();
-  if (done(last)) pthread_join(thread_, nullptr);
+  if (idle) pthread_join(thread_, nullptr);
 }
 
 }  // namespace noyau::llvm_backend

@@ -8,13 +8,11 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
-#include <exception>
 #include <mutex>
 #include <vector>
 
 #include "backends/llvm/compiler.hpp"
-#include "core/device.hpp"
-#include "core/failures.hpp"
+#include "core/queue.hpp"
 
 namespace noyau::llvm_backend {
 
@@ -45,17 +43,10 @@ class StepRunner {
 /// About how long a step takes on one thread.
 double estimated_nanoseconds(const LaunchStep& step);
 
-class Queue {
+class Queue final : public noyau::Queue {
  public:
   Queue();
-  std::uint64_t submit(Submission submission);
-  bool done(std::uint64_t ticket) const {
-    return completed_.load(std::memory_order_acquire) >= ticket;
-  }
-  void wait(std::uint64_t ticket);
-  void synchronize();
-  /// At exit: waits at most two seconds for what is queued and ends the thread.
-  void finish();
+  std::uint64_t submit(Submission submission) override;
 
  private:
   struct Job {
@@ -67,17 +58,14 @@ class Queue {
   bool take(Job& job);
   void run(StepRunner& runner, Job& job);
   void complete(std::uint64_t ticket);
-  void wait_until_done(std::uint64_t ticket);
+  void wait_for(std::uint64_t ticket) override;
+  void stop(bool idle) override;
 
-  mutable std::mutex mutex_;
   std::condition_variable work_, done_;
   std::deque<Job> jobs_;
-  std::uint64_t last_ = 0;                   ///< the newest ticket; guarded by mutex_
   std::atomic<std::uint64_t> submitted_{0};  ///< the newest ticket that the thread is to run
-  std::atomic<std::uint64_t> completed_{0};  ///< everything up to it has run
   std::atomic<int> waiting_{0};              ///< threads in done_
   std::mutex waiting_mutex_;
-  Failures failures_;
   StepRunner inline_runner_;
   bool started_ = false;
   std::atomic<bool> stopping_{false};

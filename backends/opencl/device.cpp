@@ -93,7 +93,7 @@ Target target_of(cl_platform_id platform, cl_device_id device, int number) {
   return target;
 }
 
-class OpenClDevice final : public DeviceBackend {
+class OpenClDevice final : public QueuedDevice {
  public:
   OpenClDevice(cl_platform_id platform, cl_device_id device, int number)
       : limits_(limits_of(device)),
@@ -124,15 +124,9 @@ class OpenClDevice final : public DeviceBackend {
   }
   std::string code(const jit::Program& program) override { return code_text(target_, program); }
 
-  std::uint64_t submit(Submission submission) override {
-    return queue_.submit(std::move(submission));
-  }
-  bool done(std::uint64_t ticket) const override { return queue_.done(ticket); }
-  void wait(std::uint64_t ticket) override { queue_.wait(ticket); }
-  void synchronize() override { queue_.synchronize(); }
-  void finish() { queue_.finish(); }
-
  private:
+  Queue& queue() const override { return queue_; }
+
   const DeviceLimits limits_;
   const Target target_;
   const std::string description_;
@@ -140,14 +134,16 @@ class OpenClDevice final : public DeviceBackend {
   mutable Queue queue_;
 };
 
-/// Everything that the exit handler looks after; leaked.
-struct AtExit {
-  std::vector<OpenClDevice*> devices;
-  std::string cache_folder;
-};
-AtExit& at_exit() {
-  static auto* const made = new AtExit;
-  return *made;
+/// PoCL's cache of this process, to be removed at exit; leaked.
+std::string& pocl_folder() {
+  static auto& folder = *new std::string;
+  return folder;
+}
+
+void remove_pocl_folder() {
+  if (is_forked_child()) return;
+  std::error_code ignored;
+  std::filesystem::remove_all(pocl_folder(), ignored);
 }
 
 /// PoCL aborts when its own cache is damaged and never cleans it, so it gets one a process; ours
@@ -161,16 +157,8 @@ void prepare_pocl() {
       (std::filesystem::temp_directory_path(ignored) / "noyau-pocl-XXXXXX").string();
   if (mkdtemp(folder.data()) == nullptr) return;
   setenv("POCL_CACHE_DIR", folder.c_str(), 0);
-  at_exit().cache_folder = folder;
-}
-
-void finish_all() {
-  if (is_forked_child()) return;
-  for (OpenClDevice* device : at_exit().devices) device->finish();
-  std::error_code ignored;
-  if (!at_exit().cache_folder.empty()) {
-    std::filesystem::remove_all(at_exit().cache_folder, ignored);
-  }
+  pocl_folder() = folder;
+  std::atexit(remove_pocl_folder);
 }
 
 std::vector<cl_platform_id> platforms() {
@@ -197,7 +185,6 @@ std::vector<cl_device_id> devices_of(cl_platform_id platform) {
 
 void add_devices(ModuleHost& host) {
   prepare_pocl();
-  std::atexit(finish_all);
   int number = 0;
   for (const cl_platform_id platform : platforms()) {
     host.report(fmt::format("platform {}, {}", text_of(platform, CL_PLATFORM_NAME),
@@ -215,7 +202,7 @@ void add_devices(ModuleHost& host) {
       }
       auto device = std::make_unique<OpenClDevice>(platform, id, number++);
       host.report(fmt::format("  {}: {}", device->name(), device->description()));
-      at_exit().devices.push_back(device.get());
+      finish_at_exit(*device);
       host.add_device(std::move(device));
     }
   }

@@ -6,15 +6,13 @@
 
 #include <cstdint>
 #include <deque>
-#include <exception>
-#include <mutex>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "backends/opencl/compiler.hpp"
 #include "backends/opencl/memory.hpp"
-#include "core/device.hpp"
-#include "core/failures.hpp"
+#include "core/queue.hpp"
 
 namespace noyau::opencl {
 
@@ -26,52 +24,50 @@ struct Runs {
 /// Enough threads for `units` cores, none with too little to do.
 Runs spread_items(const std::int64_t* extent, std::int64_t cost, std::int64_t units);
 
-class Queue {
+class Queue final : public DeviceQueue {
  public:
   Queue(const Target& target, Memory& memory, std::int64_t units);
-  std::uint64_t submit(Submission submission);
-  bool done(std::uint64_t ticket);
-  void wait(std::uint64_t ticket);
-  void synchronize();
-  /// At exit: waits at most two seconds for what is queued.
-  void finish();
 
  private:
+  /// What a submission holds: where external memory is found.
+  using Held = std::vector<BufferRef>;
   /// Code and detail of a fault, where a kernel writes them.
   struct Fault {
     std::int64_t word[2] = {0, 0};
     cl_mem handle = nullptr;
     std::string kernel;
   };
-  struct Pending {
-    std::uint64_t ticket = 0;
+  struct Timed {
+    cl_event event = nullptr;
+    std::string name;
+    std::int64_t bytes = 0;
+  };
+  struct ClJob final : Job {
+    ~ClJob() override;
     cl_event finished = nullptr;
-    Submission submission;
     std::vector<cl_mem> handles;  ///< of external memory, to be released
     std::deque<Fault> faults;     ///< addresses stay
-    std::exception_ptr failure;
-    std::vector<cl_event> timed;  ///< one a step, when launches are logged
+    std::vector<Timed> timed;     ///< when launches are logged
   };
 
-  void enqueue(const LaunchStep& step, Pending& job);
-  void enqueue_kernel(const LaunchStep& step, Pending& job, cl_event* event);
+  std::shared_ptr<Job> make_job() override;
+  void enqueue(const Submission& submission, Job& job) override;
+  void mark(Job& job) noexcept override;
+  bool is_over(const Job& job) noexcept override;
+  void wait_until_over(const Job& job) noexcept override;
+  void settle(Job& job) override;
+
+  void enqueue_step(const LaunchStep& step, const Held& held, ClJob& job);
+  void enqueue_kernel(const LaunchStep& step, const Held& held, ClJob& job, cl_event* event);
   void set_argument(const Kernel& kernel, cl_uint index, const LaunchStep& step,
-                    const std::int64_t* extent, const Runs& runs, Pending& job);
-  Place place_of(std::byte* pointer, Pending& job);
-  /// Takes out what has finished, in order; its memory goes when the list does.
-  std::vector<Pending> take_finished();
-  void settle(Pending& job);
-  void log(const Pending& job) const;
-  void retire();
+                    const std::int64_t* extent, const Runs& runs, const Held& held, ClJob& job);
+  Place place_of(std::byte* pointer, const Held& held, ClJob& job);
+  void log(const ClJob& job) const;
 
   const Target& target_;
   Memory& memory_;
   const std::int64_t units_;
   cl_command_queue queue_ = nullptr;
-  std::mutex mutex_;
-  std::deque<Pending> pending_;
-  std::uint64_t last_ = 0, completed_ = 0;
-  Failures failures_;
 };
 
 }  // namespace noyau::opencl
