@@ -425,24 +425,49 @@ void read_values(const Array& array, void* out, DType as) {
 void eval(std::span<const Array> arrays) { evaluate(arrays, false); }
 void eval(std::initializer_list<Array> arrays) { evaluate({arrays.begin(), arrays.size()}, false); }
 
-std::string explain(std::span<const Array> arrays) {
-  std::lock_guard lock(evaluator().mutex);
+namespace {
+
+/// The plan for these roots of one device; nothing when there is nothing to compute.
+std::string explain_plan(const jit::Trace& trace) {
+  if (trace.nodes.empty()) return {};
   jit::PlanOptions options = plan_options;
   options.compile = false;
   options.describe = true;
+  const jit::Plan plan = jit::make_plan(trace, options);
+  std::string text = fmt::format("plan on {}: {} steps, {} bytes of temporaries\n",
+                                 trace.device.name(), plan.steps.size(), plan.arena_bytes);
+  for (std::size_t k = 0; k < plan.steps.size(); ++k)
+    text += fmt::format("  {}. {} ({} bytes)\n", k + 1, plan.steps[k].name, plan.steps[k].bytes);
+  return text + plan.text;
+}
+
+/// What comes before: the copies in their order, each round with the plans of what it reads.
+std::string explain_transfers(std::span<const NodeRef> transfers) {
+  std::string text;
+  for (const std::vector<NodeRef>& round : transfer_rounds(transfers)) {
+    RootsByDevice inputs;
+    for (const NodeRef& t : round) {
+      const Array input = t->inputs[0].array();
+      const jit::Resolved at = jit::resolve(input.node(), input.output());
+      const bool there = at.node->is_evaluated() || at.node->kind == NodeKind::transfer;
+      if (!there || !at.dense) add_root(inputs, input);
+    }
+    for (const std::vector<Array>& some : inputs) text += explain_plan(jit::linearise(some));
+    for (const NodeRef& t : round)
+      text += fmt::format("first a copy from {} to {}: {} of {}\n", t->inputs[0]->device.name(),
+                          t->device.name(), name(t->dtype), to_string(t->shape));
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string explain(std::span<const Array> arrays) {
+  std::lock_guard lock(evaluator().mutex);
   std::string text;
   for (const std::vector<Array>& roots : roots_of(arrays, false)) {
     const jit::Trace trace = jit::linearise(roots);
-    for (const NodeRef& t : trace.transfers)
-      text += fmt::format("first a copy from {} to {}: {} of {}\n", t->inputs[0]->device.name(),
-                          t->device.name(), name(t->dtype), to_string(t->shape));
-    if (trace.nodes.empty()) continue;
-    const jit::Plan plan = jit::make_plan(trace, options);
-    text += fmt::format("plan on {}: {} steps, {} bytes of temporaries\n", trace.device.name(),
-                        plan.steps.size(), plan.arena_bytes);
-    for (std::size_t k = 0; k < plan.steps.size(); ++k)
-      text += fmt::format("  {}. {} ({} bytes)\n", k + 1, plan.steps[k].name, plan.steps[k].bytes);
-    text += plan.text;
+    text += explain_transfers(trace.transfers) + explain_plan(trace);
   }
   return text.empty() ? "nothing to do: evaluated already\n" : text;
 }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <mutex>
@@ -83,6 +84,29 @@ std::int64_t number(const char* variable, std::int64_t otherwise, std::int64_t l
         variable, given, least, most));
   }
   return value;
+}
+
+std::vector<std::string> names(const char* variable) {
+  constexpr std::int64_t most = 64;
+  const std::string given = text(variable);
+  std::vector<std::string> list;
+  for (std::size_t begin = 0; begin < given.size();) {
+    const std::size_t end = std::min(given.find(',', begin), given.size());
+    const std::string_view item = std::string_view(given).substr(begin, end - begin);
+    const std::string_view name = item.substr(0, item.find('*'));
+    std::int64_t count = 1;
+    const bool counted = name.size() < item.size();
+    if (name.empty() || (counted && !parse(item.substr(name.size() + 1), count)) || count < 1 ||
+        count > most) {
+      throw ValueError(fmt::format(
+          "[environment] {}={} is not a list of names, separated by commas, each with *1 to *{} or "
+          "without: correct or unset it",
+          variable, given, most));
+    }
+    list.insert(list.end(), static_cast<std::size_t>(count), std::string(name));
+    begin = end + 1;
+  }
+  return list;
 }
 
 }  // namespace noyau::environment

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace noyau::logging {
 
@@ -26,5 +27,9 @@ std::string text(const char* variable);
 /// ValueError names the variable when it is rubbish.
 std::int64_t number(const char* variable, std::int64_t otherwise, std::int64_t least,
                     std::int64_t most);
+/// A list of names, separated by commas, of which each may be followed by a `*` and how often it is
+/// meant (1 to 64): every name as often as it is meant. ValueError names the variable when it is
+/// rubbish.
+std::vector<std::string> names(const char* variable);
 
 }  // namespace noyau::environment

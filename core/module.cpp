@@ -14,6 +14,8 @@
 #include <utility>
 
 #include "core/log.hpp"
+#include "core/repeated_device.hpp"
+#include "noyau/error.hpp"
 #include "noyau_build_id.hpp"
 
 namespace noyau {
@@ -117,6 +119,40 @@ bool enter(void* handle, const std::string& file, Host& host, std::vector<std::s
   return false;
 }
 
+std::string_view kind_of(std::string_view device) { return device.substr(0, device.find(':')); }
+
+/// $NOYAU_DEVICES: names of devices; those that stand in it several times are listed that often.
+const std::vector<std::string>& listed_devices() {
+  static const std::vector<std::string> listed = [] {
+    std::vector<std::string> names = environment::names("NOYAU_DEVICES");
+    for (const std::string& name : names) {
+      const auto same = [&](const KnownModule& m) { return m.device == kind_of(name); };
+      if (std::none_of(std::begin(known_modules), std::end(known_modules), same)) {
+        throw ValueError(fmt::format(
+            "[environment] NOYAU_DEVICES names \"{}\": there are no devices of that kind; "
+            "`noyau devices` lists those that there are",
+            name));
+      }
+    }
+    return names;
+  }();
+  return listed;
+}
+
+/// Adds the devices of one kind that are to be listed again, under the next free numbers.
+void repeat_devices(std::vector<std::unique_ptr<DeviceBackend>>& devices) {
+  const std::vector<std::string>& listed = listed_devices();
+  const std::size_t found = devices.size();
+  for (std::size_t k = 0; k < found; ++k) {
+    DeviceBackend& device = *devices[k];
+    const auto times = std::count(listed.begin(), listed.end(), device.name());
+    for (std::ptrdiff_t again = 1; again < times; ++again) {
+      std::string name = fmt::format("{}:{}", kind_of(device.name()), devices.size());
+      devices.push_back(std::make_unique<RepeatedDevice>(device, std::move(name)));
+    }
+  }
+}
+
 void load(Registry& registry, std::size_t number) {
   const KnownModule& module = known_modules[number];
   ModuleReport& report = registry.reports[number];
@@ -136,6 +172,7 @@ void load(Registry& registry, std::size_t number) {
     report.lines.push_back(file);
     for (auto& line : host.lines) report.lines.push_back(std::move(line));
     registry.devices[number] = std::move(host.devices);
+    repeat_devices(registry.devices[number]);
     for (auto& routine : host.routines) registry.routines.push_back(std::move(routine));
     break;
   }
@@ -162,14 +199,6 @@ Registry& registry() {
   return *made;
 }
 
-/// Loads the modules of one kind of device, once.
-void load_kind(Registry& r, std::string_view kind) {
-  for (std::size_t k = 0; k < module_count; ++k) {
-    if (kind != known_modules[k].device || std::exchange(r.tried[k], true)) continue;
-    load(r, k);
-  }
-}
-
 /// The first device of all that are loaded for which `wanted` holds.
 template <class Wanted>
 DeviceBackend* find_loaded(const Registry& r, Wanted wanted) {
@@ -182,6 +211,24 @@ DeviceBackend* find_loaded(const Registry& r, Wanted wanted) {
     }
   }
   return nullptr;
+}
+
+/// Loads the modules of one kind of device, once.
+void load_kind(Registry& r, std::string_view kind) {
+  const std::vector<std::string>& listed = listed_devices();
+  for (std::size_t k = 0; k < module_count; ++k) {
+    if (kind != known_modules[k].device || std::exchange(r.tried[k], true)) continue;
+    load(r, k);
+  }
+  for (const std::string& name : listed) {
+    if (kind_of(name) != kind) continue;
+    if (find_loaded(r, [&](const DeviceBackend& d) { return d.name() == name; }) == nullptr) {
+      throw DeviceError(fmt::format(
+          "NOYAU_DEVICES names \"{}\", which is not there: `noyau doctor` says which are and why "
+          "the rest is not, once the variable is unset",
+          name));
+    }
+  }
 }
 
 /// Devices in the order of the modules, those that cannot run last.
@@ -226,7 +273,7 @@ const std::vector<std::unique_ptr<DeviceBackend>>& all_devices() {
 DeviceBackend* find_device(std::string_view name) {
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
-  load_kind(r, name.substr(0, name.find(':')));
+  load_kind(r, kind_of(name));
   return find_loaded(r, [&](const DeviceBackend& device) { return device.name() == name; });
 }
 

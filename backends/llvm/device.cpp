@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 #include <llvm/Config/llvm-config.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -12,6 +11,7 @@
 
 #include "backends/llvm/compiler.hpp"
 #include "backends/llvm/launch.hpp"
+#include "backends/llvm/memory.hpp"
 #include "backends/llvm/recompile.hpp"
 #include "backends/llvm/threads.hpp"
 #include "core/forked.hpp"
@@ -22,21 +22,6 @@
 
 namespace noyau::llvm_backend {
 namespace {
-
-/// The data or unified cache of a level, by sysfs; `otherwise` when it does not say.
-std::int64_t cache_bytes(int level, std::int64_t otherwise) {
-  for (int index = 0; index < 8; ++index) {
-    const std::string folder = fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/", index);
-    std::string its_level, type, size;
-    std::ifstream(folder + "level") >> its_level;
-    std::ifstream(folder + "type") >> type;
-    std::ifstream(folder + "size") >> size;
-    if (its_level != std::to_string(level) || type == "Instruction" || size.empty()) continue;
-    const std::int64_t unit = size.back() == 'M' ? 1 << 20 : size.back() == 'K' ? 1 << 10 : 1;
-    return std::strtoll(size.c_str(), nullptr, 10) * unit;
-  }
-  return otherwise;
-}
 
 std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");
@@ -56,8 +41,7 @@ DeviceLimits measure_limits() {
   limits.compute_units = thread_count();
   limits.fast_memory_bytes = cache_bytes(1, 32 << 10) / 2;
   limits.cache_bytes = cache_bytes(3, cache_bytes(2, 8 << 20));
-  limits.memory_bytes = static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) *
-                        static_cast<std::int64_t>(sysconf(_SC_PAGESIZE));
+  limits.memory_bytes = memory_bytes();
   limits.vector_bytes = vector_bytes();
   return limits;
 }

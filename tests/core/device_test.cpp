@@ -4,6 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
 #include <thread>
 
 #include "core/device.hpp"
@@ -89,6 +93,43 @@ TEST(Device, DoctorNamesEveryModuleAndDevice) {
     EXPECT_NE(report.find(found.name()), std::string::npos);
     EXPECT_NE(report.find(found.description()), std::string::npos);
   }
+}
+
+/// What a process says whose environment names devices that are not there.
+class DeviceDeathTest : public ::testing::Test {
+ protected:
+  DeviceDeathTest() { ::testing::FLAGS_gtest_death_test_style = "threadsafe"; }
+  static void say(const char* variable, const char* value) {
+    ::setenv(variable, value, 1);
+    try {
+      (void)devices();
+    } catch (const Error& error) {
+      std::fputs(error.what(), stderr);
+    }
+    std::_Exit(7);
+  }
+};
+
+TEST_F(DeviceDeathTest, ListsOfDevicesThatMakeNoSense) {
+  using ::testing::ExitedWithCode;
+  EXPECT_EXIT(say("NOYAU_DEVICES", "cpu:97*2"), ExitedWithCode(7), "NOYAU_DEVICES.*cpu:97");
+  EXPECT_EXIT(say("NOYAU_DEVICES", "gpu:0"), ExitedWithCode(7), "NOYAU_DEVICES.*gpu:0");
+  EXPECT_EXIT(say("NOYAU_DEVICES", "null:0*x"), ExitedWithCode(7), "NOYAU_DEVICES=null:0");
+}
+
+TEST(Backends, HaveTheSameFiles) {
+  namespace fs = std::filesystem;
+  int backends = 0;
+  for (const fs::directory_entry& folder : fs::directory_iterator(NOYAU_SOURCE_DIR "/backends")) {
+    if (!fs::exists(folder.path() / "device.cpp")) continue;  // a vendor library's
+    ++backends;
+    for (const char* file : {"memory", "compiler", "launch"}) {
+      for (const char* ending : {".hpp", ".cpp"})
+        EXPECT_TRUE(fs::exists(folder.path() / (std::string(file) + ending)))
+            << folder.path() << " has no " << file << ending;
+    }
+  }
+  EXPECT_GE(backends, 4);
 }
 
 }  // namespace

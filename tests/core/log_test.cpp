@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "noyau/error.hpp"
+#include "tests/common/message_of.hpp"
 
 namespace noyau {
 namespace {
@@ -51,6 +52,21 @@ TEST(Environment, RubbishIsAnErrorThatNamesTheVariable) {
   }
   EXPECT_THROW(parsed("6", 0, 5), ValueError);
   EXPECT_EQ(parsed("5", 0, 5), 5);
+}
+
+TEST(Environment, ListsOfNames) {
+  const auto names = [](const char* value) {
+    ::setenv(variable, value, 1);
+    return environment::names(variable);
+  };
+  using List = std::vector<std::string>;
+  EXPECT_EQ(names(""), List{});
+  EXPECT_EQ(names("cuda"), List{"cuda"});
+  EXPECT_EQ(names("cuda*2,opencl,a:0*1,cuda"), (List{"cuda", "cuda", "opencl", "a:0", "cuda"}));
+  for (const char* rubbish : {",", "a,,b", "*2", "a*", "a*0", "a*-1", "a*65", "a*2*2", "a*x"}) {
+    const std::string text = test::message_of<ValueError>([&] { (void)names(rubbish); });
+    EXPECT_NE(text.find(std::string(variable) + "=" + rubbish), std::string::npos) << text;
+  }
 }
 
 TEST(Log, WarnsOncePerText) {
