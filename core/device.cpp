@@ -24,6 +24,9 @@ void DeviceBackend::copy_to_host(const std::byte* from, void* to, std::size_t by
 void DeviceBackend::copy_from_host(const void* from, std::byte* to, std::size_t bytes) {
   if (bytes > 0) std::memcpy(to, from, bytes);
 }
+bool DeviceBackend::copy_from_device(DeviceBackend&, const std::byte*, std::byte*, std::size_t) {
+  return false;
+}
 
 namespace {
 

@@ -68,8 +68,10 @@ struct LibraryCall {
   TensorView output;
   std::int64_t stride[2] = {1, 1}, padding_low[2] = {0, 0}, padding_high[2] = {0, 0},
                dilation[2] = {1, 1}, groups = 1;
-  bool bias = false;  ///< the last input is one value for each output channel, added
-  bool relu = false;  ///< max(result, 0) at the end
+  bool bias = false;        ///< the last input is one value for each output channel, added
+  bool relu = false;        ///< max(result, 0) at the end
+  bool tf32 = false;        ///< factors may be rounded to TF32 (noyau/precision.hpp)
+  void* context = nullptr;  ///< DeviceBackend::native_context()
 };
 
 /// A library call made ready: primitives created, weights not yet packed. Thread-compatible; run by
@@ -80,6 +82,13 @@ class PreparedCall {
   virtual std::int64_t workspace_bytes() const { return 0; }
   /// Runs on the device's queue. Pointers as in LibraryCall::inputs, output, workspace.
   virtual void run(std::span<const void* const> inputs, void* output, void* workspace) = 0;
+  /// On a device with a queue of the vendor's (CUDA: a CUstream, whose context is current):
+  /// enqueues the call there and returns.
+  virtual void enqueue(void* queue, std::span<const void* const> inputs, void* output,
+                       void* workspace) {
+    (void)queue;
+    run(inputs, output, workspace);
+  }
   /// The same for a caller who knows which inputs stay as they are: versions[i] is 0, or a number
   /// that never comes back for other values (the creation number of an evaluated node). What
   /// depends on weights alone, such as their packed copy, is then made once.
@@ -132,6 +141,9 @@ struct Submission {
   std::vector<std::uint64_t> after;   ///< what it reads comes from these tickets: where one failed,
                                       ///< nothing runs and this fails with the same exception
   std::shared_ptr<const void> owner;  ///< of the executables, calls and names
+  /// A place of the owner's, where the device may keep what it makes of these steps: they come
+  /// again with other pointers and parameters, and nothing else changed.
+  std::shared_ptr<void>* memo = nullptr;
 };
 
 /// A device. Implementations: backends/*/device. Every method may be called from any thread.
@@ -154,6 +166,16 @@ class DeviceBackend {
   virtual void copy_to_host(const std::byte* from, void* to, std::size_t bytes);
   /// The reverse, before everything queued later; the host may reuse `from` when it returns.
   virtual void copy_from_host(const void* from, std::byte* to, std::size_t bytes);
+
+  /// Copies what is at `from` on `source` straight to `to` here: after everything queued at either
+  /// before, before everything queued at either later. False when the only way is through the host.
+  virtual bool copy_from_device(DeviceBackend& source, const std::byte* from, std::byte* to,
+                                std::size_t bytes);
+  /// What the vendor's libraries know the device by (CUDA: a CUcontext); nullptr when there is no
+  /// such thing.
+  virtual void* native_context() { return nullptr; }
+  /// The device that does the work: this one, unless it is another listed a second time.
+  virtual DeviceBackend& original() { return *this; }
 
   /// Everything that decides this device's code besides the Program: part of every cache key.
   virtual std::string code_identity() const = 0;

@@ -113,6 +113,7 @@ Submission submission_of(const jit::Plan& plan, const std::shared_ptr<jit::Plan>
   }
   if (memory.arena) submission.keep_alive.push_back(memory.arena);
   submission.owner = hold;
+  submission.memo = &hold->memo;
   return submission;
 }
 

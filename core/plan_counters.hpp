@@ -1,4 +1,4 @@
-// How often plans were made, found again, and made again without layouts.
+// How often plans were made, found again, made again without layouts, and run as graphs.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -12,6 +12,9 @@ struct PlanCounters {
   /// Plans whose layouts or epilogues failed with an InternalError, so that row-major ones were
   /// made instead: each is a bug.
   std::atomic<std::int64_t> made_plain{0};
+  /// Runs of a plan as one graph of its device, parameters of such graphs that were changed between
+  /// runs, and plans that the device refused to make or run a graph of: each of those is a bug.
+  std::atomic<std::int64_t> graph_runs{0}, graph_patches{0}, graph_failures{0};
 };
 PlanCounters& plan_counters();
 

@@ -1,4 +1,4 @@
-// Copies between devices: their order, and the bytes' way through the host.
+// Copies between devices: their order, and the bytes' way: straight, or through the host.
 // SPDX-License-Identifier: Apache-2.0
 #include "core/transfer.hpp"
 
@@ -65,7 +65,7 @@ BufferRef copy_to(DeviceBackend& to, const Storage& from, std::size_t bytes) {
     to.copy_from_host(data, buffer->data, bytes);
   } else if (to.limits().host_memory) {
     source.copy_to_host(data, buffer->data, bytes);
-  } else {
+  } else if (!to.original().copy_from_device(source.original(), data, buffer->data, bytes)) {
     std::vector<std::byte> staged(std::min(bytes, piece));
     for (std::size_t at = 0; at < bytes; at += piece) {
       const std::size_t now = std::min(piece, bytes - at);

@@ -182,6 +182,8 @@ std::optional<LibraryCall> library_call(const Trace& trace, const Layouts& layou
     if (!view) return std::nullopt;
     call.inputs.push_back(view->view);
   }
+  call.context = trace.device.backend().native_context();
+  call.tf32 = t.source->tf32;
   call.bias = t.bias;
   call.relu = t.relu;
   if (t.bias) {  // broadcast over the image: one value a channel

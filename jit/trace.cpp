@@ -7,6 +7,7 @@
 
 #include "core/node_group.hpp"
 #include "jit/affine.hpp"
+#include "jit/layout.hpp"
 
 namespace noyau::jit {
 namespace {
@@ -177,7 +178,8 @@ class Words {
 void append_identity(const Trace& trace, const TraceNode& t, std::vector<std::uint64_t>& words) {
   Words w(words);
   w.put(static_cast<std::uint64_t>(t.kind) | std::uint64_t{t.code} << 8 |
-        static_cast<std::uint64_t>(t.dtype) << 16);
+        static_cast<std::uint64_t>(t.dtype) << 16 |
+        std::uint64_t{is_product(t.kind) && t.source->tf32} << 24);
   // With or without the reduced axes: the same elements.
   const bool reduction = t.kind == NodeKind::reduce || t.kind == NodeKind::arg_reduce;
   if (!reduction) w.put(t.shape());

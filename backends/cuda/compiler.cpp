@@ -73,7 +73,7 @@ Kernel::Kernel(const Target& target, const jit::Program& program,
       target_(target),
       memory_(memory_of(program)),
       object_(std::move(object)) {
-  const ContextScope scope(target.context);
+  const ContextScope scope(target.context());
   check(driver().module_load_data(&module_, object_.data()), target.name,
         fmt::format("loading kernel '{}'", name));
   const Status status = driver().module_get_function(&function_, module_, jit::entry_name);
@@ -82,7 +82,7 @@ Kernel::Kernel(const Target& target, const jit::Program& program,
 }
 
 Kernel::~Kernel() {
-  const ContextScope scope(target_.context);
+  const ContextScope scope(target_.context());
   driver().module_unload(module_);
 }
 

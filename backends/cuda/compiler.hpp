@@ -18,7 +18,8 @@ namespace noyau::cuda {
 /// What compiling needs to know of a device.
 struct Target {
   std::string name;  ///< "cuda:0"
-  Context context = nullptr;
+  std::shared_ptr<const PrimaryContext> primary;
+  Context context() const { return primary->get(); }
   Architecture architecture;
   std::string identity;  ///< what decides the code: architecture, NVRTC, options
 };

@@ -70,8 +70,7 @@ Target target_of(const Found& found) {
                                 compiler.number, fmt::join(compile_options(), " "), code_version);
   // The driver finishes PTX, so that its version counts too.
   if (!target.architecture.machine_code) target.identity += fmt::format(" | {}", driver_version);
-  check(driver().device_primary_ctx_retain(&target.context, found.number), found.name,
-        "cuDevicePrimaryCtxRetain");
+  target.primary = std::make_shared<const PrimaryContext>(found.name, found.number);
   return target;
 }
 
@@ -93,12 +92,12 @@ class CudaDevice final : public QueuedDevice {
 
   std::byte* allocate(std::size_t bytes) override {
     check_process(target_.name);
-    const ContextScope scope(target_.context);
+    const ContextScope scope(target_.context());
     return cuda::allocate(target_.name, bytes);
   }
   void release(std::byte* pointer, std::size_t) override {
     if (is_forked_child()) return;
-    const ContextScope scope(target_.context);
+    const ContextScope scope(target_.context());
     driver().mem_free(reinterpret_cast<Address>(pointer));
   }
   void copy_to_host(const std::byte* from, void* to, std::size_t bytes) override {
@@ -107,6 +106,14 @@ class CudaDevice final : public QueuedDevice {
   void copy_from_host(const void* from, std::byte* to, std::size_t bytes) override {
     queue_.copy_from_host(from, to, bytes);
   }
+
+  bool copy_from_device(DeviceBackend& source, const std::byte* from, std::byte* to,
+                        std::size_t bytes) override {
+    auto* other = dynamic_cast<CudaDevice*>(&source);
+    if (other != nullptr) queue_.copy_from_device(other->queue_, from, to, bytes);
+    return other != nullptr;
+  }
+  void* native_context() override { return target_.context(); }
 
   std::string code_identity() const override { return target_.identity; }
   ExecutableRef compile(const jit::Program& program) override {

@@ -38,10 +38,13 @@ Driver load() {
   find(d.device_get_attribute, "cuDeviceGetAttribute");
   find(d.device_total_mem, "cuDeviceTotalMem_v2");
   find(d.device_primary_ctx_retain, "cuDevicePrimaryCtxRetain");
+  find(d.device_can_access_peer, "cuDeviceCanAccessPeer");
+  find(d.ctx_enable_peer_access, "cuCtxEnablePeerAccess");
   find(d.ctx_push_current, "cuCtxPushCurrent_v2");
   find(d.ctx_pop_current, "cuCtxPopCurrent_v2");
   find(d.stream_create, "cuStreamCreate");
   find(d.stream_synchronize, "cuStreamSynchronize");
+  find(d.stream_wait_event, "cuStreamWaitEvent");
   find(d.event_create, "cuEventCreate");
   find(d.event_destroy, "cuEventDestroy_v2");
   find(d.event_record, "cuEventRecord");
@@ -54,6 +57,7 @@ Driver load() {
   find(d.memcpy_htod_async, "cuMemcpyHtoDAsync_v2");
   find(d.memcpy_dtoh_async, "cuMemcpyDtoHAsync_v2");
   find(d.memcpy_dtod_async, "cuMemcpyDtoDAsync_v2");
+  find(d.memcpy_peer_async, "cuMemcpyPeerAsync");
   find(d.memset_d8_async, "cuMemsetD8Async");
   find(d.module_load_data, "cuModuleLoadData");
   find(d.module_unload, "cuModuleUnload");
@@ -78,6 +82,14 @@ std::string status_text(Status status) { return text_of(driver(), status); }
 void check(Status status, std::string_view device, std::string_view call) {
   if (status == success) return;
   throw DeviceError(fmt::format("{}: {} failed: {}", device, call, status_text(status)));
+}
+
+Context PrimaryContext::get() const {
+  std::call_once(once_, [this] {
+    check(driver().device_primary_ctx_retain(&context_, number_), device_,
+          "cuDevicePrimaryCtxRetain");
+  });
+  return context_;
 }
 
 }  // namespace noyau::cuda

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstddef>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace noyau::cuda {
 
@@ -23,7 +25,9 @@ inline constexpr int shared_memory_per_block = 8, multiprocessor_count = 16, l2_
                      capability_major = 75, capability_minor = 76,
                      shared_memory_per_block_opt_in = 97;  // attributes of a device
 inline constexpr int max_dynamic_shared_size = 8;          // attribute of a function
-inline constexpr unsigned stream_non_blocking = 1, event_disable_timing = 2;
+inline constexpr Status peer_access_already_enabled = 704;
+inline constexpr unsigned stream_non_blocking = 1, event_disable_timing = 2, host_portable = 1,
+                          host_mapped = 2;
 
 /// Each member is the function `cu` + its name, of the version that its comment's symbol has.
 struct Driver {
@@ -37,10 +41,13 @@ struct Driver {
   Status (*device_get_attribute)(int* value, int attribute, DeviceNumber);
   Status (*device_total_mem)(std::size_t* bytes, DeviceNumber);
   Status (*device_primary_ctx_retain)(Context*, DeviceNumber);
+  Status (*device_can_access_peer)(int* can, DeviceNumber, DeviceNumber peer);
+  Status (*ctx_enable_peer_access)(Context peer, unsigned flags);
   Status (*ctx_push_current)(Context);
   Status (*ctx_pop_current)(Context*);
   Status (*stream_create)(Stream*, unsigned flags);
   Status (*stream_synchronize)(Stream);
+  Status (*stream_wait_event)(Stream, Event, unsigned flags);
   Status (*event_create)(Event*, unsigned flags);
   Status (*event_destroy)(Event);
   Status (*event_record)(Event, Stream);
@@ -53,6 +60,8 @@ struct Driver {
   Status (*memcpy_htod_async)(Address to, const void* from, std::size_t bytes, Stream);
   Status (*memcpy_dtoh_async)(void* to, Address from, std::size_t bytes, Stream);
   Status (*memcpy_dtod_async)(Address to, Address from, std::size_t bytes, Stream);
+  Status (*memcpy_peer_async)(Address to, Context there, Address from, Context here,
+                              std::size_t bytes, Stream);
   Status (*memset_d8_async)(Address to, unsigned char value, std::size_t bytes, Stream);
   Status (*module_load_data)(Module*, const void* image);
   Status (*module_unload)(Module);
@@ -72,6 +81,24 @@ const Driver& driver();
 std::string status_text(Status status);
 /// DeviceError naming device and call unless `status` is success.
 void check(Status status, std::string_view device, std::string_view call);
+
+/// The context of a device that all users of a process share, made when it is first asked for: a
+/// process that uses one of eight devices has one, which takes time and some 500 MiB of memory.
+class PrimaryContext {
+ public:
+  /// `device`: its name, for messages.
+  PrimaryContext(std::string device, DeviceNumber number)
+      : device_(std::move(device)), number_(number) {}
+  /// DeviceError when it cannot be made.
+  Context get() const;
+  DeviceNumber number() const { return number_; }
+
+ private:
+  const std::string device_;
+  const DeviceNumber number_;
+  mutable std::once_flag once_;
+  mutable Context context_ = nullptr;
+};
 
 /// Makes a context the thread's current one while it lives; leaves the caller's as it was.
 class ContextScope {

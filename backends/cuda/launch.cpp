@@ -21,13 +21,6 @@ constexpr std::int64_t default_shared_bytes = 48 << 10;  // more must be asked f
 
 Address address(const std::byte* pointer) { return reinterpret_cast<Address>(pointer); }
 
-Stream make_stream(const Target& target) {
-  const ContextScope scope(target.context);
-  Stream stream = nullptr;
-  check(driver().stream_create(&stream, stream_non_blocking), target.name, "cuStreamCreate");
-  return stream;
-}
-
 }  // namespace
 
 Grid grid_of_items(const std::int64_t* extent, std::int64_t units) {
@@ -50,11 +43,15 @@ Grid grid_of_items(const std::int64_t* extent, std::int64_t units) {
 }
 
 Queue::Queue(const Target& target, std::int64_t units)
-    : DeviceQueue(target.name),
-      target_(target),
-      units_(units),
-      stream_(make_stream(target)),
-      staging_(target.name, stream_) {}
+    : DeviceQueue(target.name), target_(target), units_(units), staging_(target.name) {}
+
+Stream Queue::stream() {
+  std::call_once(stream_once_, [this] {
+    const ContextScope scope(target_.context());
+    check(driver().stream_create(&stream_, stream_non_blocking), device_, "cuStreamCreate");
+  });
+  return stream_;
+}
 
 void Queue::enqueue_kernel(const LaunchStep& step, CudaJob& job) {
   const auto& kernel = static_cast<const Kernel&>(*step.executable);
@@ -108,7 +105,7 @@ void Queue::enqueue_kernel(const LaunchStep& step, CudaJob& job) {
   const Status status =
       driver().launch_kernel(kernel.function(), grid.blocks[0], grid.blocks[1], grid.blocks[2],
                              grid.threads[0], grid.threads[1], grid.threads[2],
-                             static_cast<unsigned>(shared), stream_, places.data(), nullptr);
+                             static_cast<unsigned>(shared), stream(), places.data(), nullptr);
   if (status != success) {
     throw LaunchError(fmt::format("{}: launching kernel '{}' failed: {}", device_, step.name,
                                   status_text(status)));
@@ -126,13 +123,13 @@ void Queue::enqueue_step(const LaunchStep& step, CudaJob& job) {
     case LaunchStep::Kind::copy:
       if (bytes == 0) return;
       return check(driver().memcpy_dtod_async(address(step.pointers[1]), address(step.pointers[0]),
-                                              bytes, stream_),
+                                              bytes, stream()),
                    device_, "cuMemcpyDtoDAsync");
     case LaunchStep::Kind::fill: {
       if (bytes == 0) return;
       const auto value =
           static_cast<unsigned char>(step.parameters.empty() ? 0 : step.parameters[0] & 0xff);
-      return check(driver().memset_d8_async(address(step.pointers[0]), value, bytes, stream_),
+      return check(driver().memset_d8_async(address(step.pointers[0]), value, bytes, stream()),
                    device_, "cuMemsetD8Async");
     }
   }
@@ -142,9 +139,9 @@ void Queue::enqueue_timed(const LaunchStep& step, CudaJob& job) {
   Timed timed{nullptr, nullptr, std::string(step.name), step.bytes};
   check(driver().event_create(&timed.begin, 0), device_, "cuEventCreate");
   check(driver().event_create(&timed.end, 0), device_, "cuEventCreate");
-  driver().event_record(timed.begin, stream_);
+  driver().event_record(timed.begin, stream());
   enqueue_step(step, job);
-  driver().event_record(timed.end, stream_);
+  driver().event_record(timed.end, stream());
   job.timed.push_back(std::move(timed));
 }
 
@@ -174,7 +171,7 @@ Queue::CudaJob::~CudaJob() {
 std::shared_ptr<Queue::Job> Queue::make_job() { return std::make_shared<CudaJob>(*this); }
 
 void Queue::enqueue(const Submission& submission, Job& job) {
-  const ContextScope scope(target_.context);
+  const ContextScope scope(target_.context());
   auto& ours = static_cast<CudaJob&>(job);
   for (const LaunchStep& step : submission.steps) {
     if (logging::level() >= 2) enqueue_timed(step, ours);
@@ -183,14 +180,14 @@ void Queue::enqueue(const Submission& submission, Job& job) {
 }
 
 void Queue::mark(Job& job) noexcept {
-  const ContextScope scope(target_.context);
+  const ContextScope scope(target_.context());
   auto& ours = static_cast<CudaJob&>(job);
   try {
     ours.finished = take_event();
-    check(driver().event_record(ours.finished, stream_), device_, "cuEventRecord");
+    check(driver().event_record(ours.finished, stream()), device_, "cuEventRecord");
   } catch (...) {
     if (!job.failure) job.failure = std::current_exception();
-    driver().stream_synchronize(stream_);
+    driver().stream_synchronize(stream());
     if (ours.finished != nullptr) give_back(std::exchange(ours.finished, nullptr));
   }
 }
@@ -198,14 +195,14 @@ void Queue::mark(Job& job) noexcept {
 bool Queue::is_over(const Job& job) noexcept {
   const Event finished = static_cast<const CudaJob&>(job).finished;
   if (finished == nullptr) return true;
-  const ContextScope scope(target_.context);
+  const ContextScope scope(target_.context());
   return driver().event_query(finished) != not_ready;
 }
 
 void Queue::wait_until_over(const Job& job) noexcept {
   const Event finished = static_cast<const CudaJob&>(job).finished;
   if (finished == nullptr) return;
-  const ContextScope scope(target_.context);
+  const ContextScope scope(target_.context());
   driver().event_synchronize(finished);
 }
 
@@ -221,7 +218,7 @@ void Queue::log(const CudaJob& job) {
 }
 
 void Queue::settle(Job& job) {
-  const ContextScope scope(target_.context);
+  const ContextScope scope(target_.context());
   auto& ours = static_cast<CudaJob&>(job);
   const Status status = ours.finished == nullptr ? success : driver().event_query(ours.finished);
   if (status != success && !job.failure) {
@@ -243,14 +240,55 @@ void Queue::settle(Job& job) {
 
 void Queue::copy_to_host(const std::byte* from, void* to, std::size_t bytes) {
   check_process(device_);
-  const ContextScope scope(target_.context);
-  staging_.to_host(from, to, bytes);
+  const ContextScope scope(target_.context());
+  staging_.to_host(stream(), from, to, bytes);
 }
 
 void Queue::copy_from_host(const void* from, std::byte* to, std::size_t bytes) {
   check_process(device_);
-  const ContextScope scope(target_.context);
-  staging_.from_host(from, to, bytes);
+  const ContextScope scope(target_.context());
+  staging_.from_host(stream(), from, to, bytes);
+}
+
+void Queue::follow(Queue& other) {
+  const ContextScope scope(other.target_.context());
+  const Event event = other.take_event();
+  const Status recorded = driver().event_record(event, other.stream());
+  const Status waits = driver().stream_wait_event(stream(), event, 0);
+  other.give_back(event);  // recorded again later, it changes nothing for who waits already
+  check(recorded, other.device_, "cuEventRecord");
+  check(waits, device_, "cuStreamWaitEvent");
+}
+
+void Queue::use_memory_of(const Queue& other) {
+  const Context peer = other.target_.context();
+  const std::lock_guard lock(peers_mutex_);
+  if (std::find(peers_.begin(), peers_.end(), peer) != peers_.end()) return;
+  int can = 0;
+  check(driver().device_can_access_peer(&can, target_.primary->number(),
+                                        other.target_.primary->number()),
+        device_, "cuDeviceCanAccessPeer");
+  if (can != 0) {
+    const Status status = driver().ctx_enable_peer_access(peer, 0);
+    if (status != peer_access_already_enabled) check(status, device_, "cuCtxEnablePeerAccess");
+  }
+  peers_.push_back(peer);
+}
+
+void Queue::copy_from_device(Queue& source, const std::byte* from, std::byte* to,
+                             std::size_t bytes) {
+  check_process(device_);
+  const ContextScope scope(target_.context());
+  if (&source == this) {
+    return check(driver().memcpy_dtod_async(address(to), address(from), bytes, stream()), device_,
+                 "cuMemcpyDtoDAsync");
+  }
+  use_memory_of(source);
+  follow(source);
+  check(driver().memcpy_peer_async(address(to), target_.context(), address(from),
+                                   source.target_.context(), bytes, stream()),
+        device_, "cuMemcpyPeerAsync");
+  source.follow(*this);  // its pool may give the memory to later work
 }
 
 }  // namespace noyau::cuda

@@ -28,6 +28,9 @@ class Queue final : public DeviceQueue {
   Queue(const Target& target, std::int64_t units);
   void copy_to_host(const std::byte* from, void* to, std::size_t bytes);
   void copy_from_host(const void* from, std::byte* to, std::size_t bytes);
+  /// From memory of `source`: peer to peer where the hardware can, else the driver goes through
+  /// pinned memory.
+  void copy_from_device(Queue& source, const std::byte* from, std::byte* to, std::size_t bytes);
 
  private:
   struct Fault {
@@ -59,16 +62,24 @@ class Queue final : public DeviceQueue {
   void enqueue_timed(const LaunchStep& step, CudaJob& job);
   void enqueue_kernel(const LaunchStep& step, CudaJob& job);
   void log(const CudaJob& job);
+  /// The stream, made with the context when it is first needed.
+  Stream stream();
+  /// What is enqueued here later comes after what is enqueued at `other` by now.
+  void follow(Queue& other);
+  void use_memory_of(const Queue& other);
   Event take_event();
   void give_back(Event event);
 
   const Target& target_;
   const std::int64_t units_;
+  std::once_flag stream_once_;
   Stream stream_ = nullptr;
   Staging staging_;
   FaultPool fault_pool_;
   std::mutex events_mutex_;
   std::vector<Event> events_;  ///< that nobody uses
+  std::mutex peers_mutex_;
+  std::vector<Context> peers_;  ///< looked at: their memory may be reached from here, or not
 };
 
 }  // namespace noyau::cuda

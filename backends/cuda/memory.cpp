@@ -28,7 +28,8 @@ void Staging::prepare() {
     if (piece.done != nullptr) continue;
     if (piece.data == nullptr) {
       void* memory = nullptr;
-      check(driver().mem_host_alloc(&memory, piece_bytes, 0), device_, "cuMemHostAlloc");
+      check(driver().mem_host_alloc(&memory, piece_bytes, host_portable), device_,
+            "cuMemHostAlloc");
       piece.data = static_cast<std::byte*>(memory);
     }
     check(driver().event_create(&piece.done, event_disable_timing), device_, "cuEventCreate");
@@ -39,7 +40,7 @@ void Staging::wait(const Piece& piece) {
   check(driver().event_synchronize(piece.done), device_, "cuEventSynchronize");
 }
 
-void Staging::from_host(const void* from, std::byte* to, std::size_t bytes) {
+void Staging::from_host(Stream stream, const void* from, std::byte* to, std::size_t bytes) {
   const std::lock_guard lock(mutex_);
   prepare();
   const auto* source = static_cast<const std::byte*>(from);
@@ -48,22 +49,22 @@ void Staging::from_host(const void* from, std::byte* to, std::size_t bytes) {
     const std::size_t now = std::min(piece_bytes, bytes - at);
     wait(pieces_[turn]);
     std::memcpy(pieces_[turn].data, source + at, now);
-    check(driver().memcpy_htod_async(address(to) + at, pieces_[turn].data, now, stream_), device_,
+    check(driver().memcpy_htod_async(address(to) + at, pieces_[turn].data, now, stream), device_,
           "cuMemcpyHtoDAsync");
-    check(driver().event_record(pieces_[turn].done, stream_), device_, "cuEventRecord");
+    check(driver().event_record(pieces_[turn].done, stream), device_, "cuEventRecord");
   }
 }
 
-void Staging::to_host(const std::byte* from, void* to, std::size_t bytes) {
+void Staging::to_host(Stream stream, const std::byte* from, void* to, std::size_t bytes) {
   const std::lock_guard lock(mutex_);
   prepare();
   auto* target = static_cast<std::byte*>(to);
   const auto begin = [&](std::size_t at) {
     Piece& piece = pieces_[at / piece_bytes % 2];
     check(driver().memcpy_dtoh_async(piece.data, address(from) + at,
-                                     std::min(piece_bytes, bytes - at), stream_),
+                                     std::min(piece_bytes, bytes - at), stream),
           device_, "cuMemcpyDtoHAsync");
-    check(driver().event_record(piece.done, stream_), device_, "cuEventRecord");
+    check(driver().event_record(piece.done, stream), device_, "cuEventRecord");
   };
   for (const Piece& piece : pieces_) wait(piece);  // earlier copies read from them
   if (bytes > 0) begin(0);
@@ -79,8 +80,9 @@ FaultWords* FaultPool::take(const std::string& device) {
   const std::lock_guard lock(mutex_);
   if (free_.empty()) {
     void* memory = nullptr;
-    check(driver().mem_host_alloc(&memory, faults_together * sizeof(FaultWords), 0), device,
-          "cuMemHostAlloc");
+    check(driver().mem_host_alloc(&memory, faults_together * sizeof(FaultWords),
+                                  host_portable | host_mapped),
+          device, "cuMemHostAlloc");
     auto* words = static_cast<FaultWords*>(memory);
     free_.reserve(free_.capacity() + faults_together);  // give_back never allocates
     for (std::size_t k = 0; k < faults_together; ++k) free_.push_back(words + k);

@@ -13,15 +13,19 @@
 namespace noyau::cuda {
 
 /// nullptr when there is none left; DeviceError for other reasons. The context is current.
+/// This is the driver's plain allocator. The order of the stream comes from the pool in front of it
+/// (core/memory), which hands memory on without waiting and gives it back to the driver only when
+/// the stream is idle: so growing is rare, and what cuMemAllocAsync would add is little, while its
+/// memory is not that of peers, of MPI or of other processes without asking for each.
 std::byte* allocate(const std::string& device, std::size_t bytes);
 
 /// Copies between the host and a device in pieces, over two pinned pieces in turn: while the device
 /// reads or writes one, the host does the other. Any thread; the context is current.
 class Staging {
  public:
-  Staging(std::string device, Stream stream) : device_(std::move(device)), stream_(stream) {}
-  void to_host(const std::byte* from, void* to, std::size_t bytes);
-  void from_host(const void* from, std::byte* to, std::size_t bytes);
+  explicit Staging(std::string device) : device_(std::move(device)) {}
+  void to_host(Stream stream, const std::byte* from, void* to, std::size_t bytes);
+  void from_host(Stream stream, const void* from, std::byte* to, std::size_t bytes);
 
  private:
   struct Piece {
@@ -32,7 +36,6 @@ class Staging {
   void wait(const Piece& piece);
 
   const std::string device_;
-  const Stream stream_;
   std::mutex mutex_;
   Piece pieces_[2];
 };

@@ -10,6 +10,7 @@
 #include "noyau/image.hpp"
 #include "noyau/io.hpp"
 #include "noyau/ops.hpp"
+#include "noyau/precision.hpp"
 #include "noyau/profile.hpp"
 #include "noyau/random.hpp"
 #include "noyau/shape.hpp"

@@ -45,11 +45,44 @@ TEST_F(Cuda, ValuesGoThereAndBack) {
   const auto calls = fake_cuda::calls();
   EXPECT_EQ(std::count(calls.begin(), calls.end(), "to device 4194304"), 3);
   EXPECT_EQ(std::count(calls.begin(), calls.end(), "to host 4194304"), 3);
-  const Array other = x.to(device("cuda:1"));
-  EXPECT_EQ(other.device().name(), "cuda:1");
-  EXPECT_EQ(other.to_vector<float>(), values);
   const auto* seen = static_cast<const float*>(x.data());
   EXPECT_TRUE(std::equal(values.begin(), values.end(), seen));
+}
+
+TEST_F(Cuda, CopiesBetweenDevicesArePeerToPeer) {
+  const std::vector<float> values = ramp(3 << 20);
+  const Array x = array(values), there = x.to(device("cuda:1"));
+  fake_cuda::forget();
+  there.eval();
+  EXPECT_EQ(there.device().name(), "cuda:1");
+  // After what the source was asked for; and before what it is asked for next.
+  const std::vector<std::string> wanted = {"record", "wait", "peer copy 12582912", "record",
+                                           "wait"};
+  std::vector<std::string> calls = fake_cuda::calls();
+  EXPECT_EQ(std::count(calls.begin(), calls.end(), "peer"), 1);
+  std::erase_if(calls, [](const std::string& c) { return c == "peer" || c == "context 1"; });
+  EXPECT_EQ(calls, wanted);
+  EXPECT_EQ(there.to_vector<float>(), values);
+  // The fake GPUs reach each other in one direction alone: in the other the driver goes its own
+  // way.
+  fake_cuda::forget();
+  EXPECT_EQ(sum((there * 2.0f).to(device_) - x).to_vector<float>(), sum(x).to_vector<float>());
+  calls = fake_cuda::calls();
+  EXPECT_EQ(std::count(calls.begin(), calls.end(), "peer"), 0);
+  EXPECT_EQ(std::count(calls.begin(), calls.end(), "peer copy 12582912"), 1);
+}
+
+TEST_F(Cuda, AContextIsMadeWhenTheDeviceIsUsed) {
+  const Device other = device("cuda:2");
+  const auto contexts = [] {
+    const auto calls = fake_cuda::calls();
+    return std::count(calls.begin(), calls.end(), "context 2");
+  };
+  EXPECT_EQ(other.description().find("Fake GPU"), 0u);
+  EXPECT_EQ(contexts(), 0);
+  const DeviceScope scope(other);
+  EXPECT_EQ((array({1.0f, 2.0f}) + 1.0f).to_vector<float>(), (std::vector<float>{2, 3}));
+  EXPECT_EQ(contexts(), 1);
 }
 
 TEST_F(Cuda, KernelsGiveWhatTheCpuGives) {

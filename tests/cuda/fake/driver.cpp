@@ -1,4 +1,4 @@
-// A libcuda.so.1 for tests: two devices on the host's memory, whose kernels are shared objects.
+// A libcuda.so.1 for tests: three devices on the host's memory, whose kernels are shared objects.
 // $NOYAU_FAKE_CUDA makes it fail from the start: "init" (cuInit), "none" (no device).
 // SPDX-License-Identifier: Apache-2.0
 #include <dlfcn.h>
@@ -100,7 +100,7 @@ int cuGetErrorString(int, const char** words) {
   return 0;
 }
 int cuDeviceGetCount(int* count) {
-  *count = wants("none") ? 0 : 2;
+  *count = wants("none") ? 0 : 3;
   return 0;
 }
 int cuDeviceGet(int* device, int ordinal) {
@@ -137,10 +137,16 @@ int cuDeviceTotalMem_v2(std::size_t* bytes, int) {
   return 0;
 }
 int cuDevicePrimaryCtxRetain(Handle* context, int device) {
-  static int contexts[2];
+  static int contexts[3];
   *context = &contexts[device];
+  return called("cuDevicePrimaryCtxRetain", "context " + std::to_string(device));
+}
+/// In one direction alone.
+int cuDeviceCanAccessPeer(int* can, int device, int) {
+  *can = device;
   return 0;
 }
+int cuCtxEnablePeerAccess(Handle, unsigned) { return called("cuCtxEnablePeerAccess", "peer"); }
 
 static thread_local std::vector<Handle> current;
 int cuCtxPushCurrent_v2(Handle context) {
@@ -160,6 +166,7 @@ int cuStreamCreate(Handle* stream, unsigned) {
   return bare();
 }
 int cuStreamSynchronize(Handle) { return called("cuStreamSynchronize"); }
+int cuStreamWaitEvent(Handle, Handle, unsigned) { return called("cuStreamWaitEvent", "wait"); }
 int cuEventCreate(Handle* event, unsigned) {
   *event = new int;
   return bare();
@@ -221,6 +228,10 @@ int cuMemcpyDtoHAsync_v2(void* to, Address from, std::size_t bytes, Handle) {
 int cuMemcpyDtoDAsync_v2(Address to, Address from, std::size_t bytes, Handle) {
   memmove(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes);
   return called("cuMemcpyDtoDAsync", "copy " + std::to_string(bytes));
+}
+int cuMemcpyPeerAsync(Address to, Handle, Address from, Handle, std::size_t bytes, Handle) {
+  memmove(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes);
+  return called("cuMemcpyPeerAsync", "peer copy " + std::to_string(bytes));
 }
 int cuMemsetD8Async(Address to, unsigned char value, std::size_t bytes, Handle) {
   memset(reinterpret_cast<void*>(to), value, bytes);
