@@ -37,6 +37,8 @@ constexpr KnownModule known_modules[] = {
     {"llvm", "cpu", "the CPU: kernels compiled by LLVM"},
     {"onednn", "cpu", "the CPU: matmul, convolution and pooling by oneDNN"},
     {"cuda", "cuda", "NVIDIA's GPUs: kernels compiled by NVRTC"},
+    {"cublaslt", "cuda", "NVIDIA's GPUs: matmul by cuBLASLt"},
+    {"cudnn", "cuda", "NVIDIA's GPUs: convolution by cuDNN"},
     {"opencl", "opencl", "every OpenCL device: kernels compiled by its driver"},
     {"null", "null", "plans and emits for a device that never runs"},
 };

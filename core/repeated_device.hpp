@@ -30,6 +30,12 @@ class RepeatedDevice final : public DeviceBackend {
   void copy_from_host(const void* from, std::byte* to, std::size_t bytes) override {
     device_.copy_from_host(from, to, bytes);
   }
+  bool copy_from_device(DeviceBackend& source, const std::byte* from, std::byte* to,
+                        std::size_t bytes) override {
+    return device_.copy_from_device(source, from, to, bytes);
+  }
+  void* native_context() override { return device_.native_context(); }
+  DeviceBackend& original() override { return device_.original(); }
 
   std::string code_identity() const override { return device_.code_identity(); }
   ExecutableRef compile(const jit::Program& program) override { return device_.compile(program); }

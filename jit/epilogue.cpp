@@ -1,4 +1,4 @@
-// Epilogues: a convolution takes the bias and the relu that follow it.
+// Epilogues: products take the bias and the relu that follow them.
 // SPDX-License-Identifier: Apache-2.0
 #include "jit/layout.hpp"
 #include "ops/op_table.hpp"
@@ -18,27 +18,31 @@ bool is_channel_bias(const Edge& e) {
   return (*e.shape)[1] == 1 || e.strides[1] == 1;
 }
 
-/// The conv + bias that only this relu reads.
+/// One value for each column of a matrix, the same in every row.
+bool is_column_bias(const Edge& e) {
+  const int last = e.shape->rank() - 1;
+  if (last < 1 || e.offset != 0) return false;
+  for (int axis = 0; axis < last; ++axis)
+    if ((*e.shape)[axis] != 1 && e.strides[axis] != 0) return false;
+  return (*e.shape)[last] == 1 || e.strides[last] == 1;
+}
+
+/// A sum of a product that nobody else reads, and its bias.
 struct Match {
-  std::int32_t convolution = -1, addition = -1;
+  std::int32_t product = -1;
   Edge bias;
 };
-Match match(const Trace& trace, const TraceNode& relu) {
-  Match m;
-  const Edge& to_sum = trace.edges_of(relu)[0];
-  const TraceNode& sum = trace.nodes[static_cast<std::size_t>(to_sum.producer)];
-  if (!to_sum.dense || sum.uses != 1 || sum.stored || !is_op(sum, ops::ElementwiseOp::add))
-    return m;
+Match match_sum(const Trace& trace, const TraceNode& sum) {
   for (int k = 0; k < 2; ++k) {
-    const Edge &product = trace.edges_of(sum)[static_cast<std::size_t>(k)],
+    const Edge &edge = trace.edges_of(sum)[static_cast<std::size_t>(k)],
                &bias = trace.edges_of(sum)[static_cast<std::size_t>(1 - k)];
-    const TraceNode& conv = trace.nodes[static_cast<std::size_t>(product.producer)];
-    if (conv.kind != NodeKind::convolution || !product.dense || conv.uses != 1 || conv.stored ||
-        !is_channel_bias(bias))
-      continue;
-    return {product.producer, to_sum.producer, bias};
+    const TraceNode& product = trace.nodes[static_cast<std::size_t>(edge.producer)];
+    if (!edge.dense || product.uses != 1 || product.stored || product.bias) continue;
+    if ((product.kind == NodeKind::convolution && is_channel_bias(bias)) ||
+        (product.kind == NodeKind::matmul && is_column_bias(bias)))
+      return {edge.producer, bias};
   }
-  return m;
+  return {};
 }
 
 /// Whether a routine does the product with its epilogue, in row-major memory or with channels last.
@@ -46,41 +50,63 @@ bool taken(const Trace& trace, std::int32_t i, const DeviceBackend& device) {
   auto call = library_call(trace, plain_layouts(trace), i);
   if (!call) return false;
   if (routine_for(device, *call)) return true;
+  if (call->kind == LibraryCall::Kind::matmul) return false;
   for (TensorView* image : {&call->inputs[0], &call->output})
     image->strides = channels_last(image->shape);
   return routine_for(device, *call) != nullptr;
 }
 
+/// Lets node i do the product with its bias, and the relu if i is one; `between` are then the nodes
+/// of which nothing remains.
+bool absorb(Trace& trace, std::int32_t i, const Match& m, bool relu,
+            std::initializer_list<std::int32_t> between, const DeviceBackend& device) {
+  const TraceNode before = trace.nodes[static_cast<std::size_t>(i)];
+  TraceNode& last = trace.nodes[static_cast<std::size_t>(i)];
+  const TraceNode& product = trace.nodes[static_cast<std::size_t>(m.product)];
+  const auto edges = trace.edges_of(product);
+  const Edge x = edges[0], y = edges[1];
+  last.kind = product.kind;
+  last.source = product.node;
+  last.bias = true;
+  last.relu = relu;
+  last.first_edge = static_cast<std::int32_t>(trace.edges.size());
+  last.edge_count = 3;
+  trace.edges.insert(trace.edges.end(), {x, y, m.bias});
+  if (!taken(trace, i, device)) {
+    last = before;
+    return false;
+  }
+  for (std::int32_t gone : between) {
+    TraceNode& t = trace.nodes[static_cast<std::size_t>(gone)];
+    t.kind = NodeKind::data;
+    t.edge_count = 0;
+    t.uses = 0;
+    t.absorbed = true;
+  }
+  return true;
+}
+
 }  // namespace
 
 void absorb_epilogues(Trace& trace, const DeviceBackend& device) {
-  for (std::size_t i = 0; i < trace.nodes.size(); ++i) {
-    if (!is_op(trace.nodes[i], ops::ElementwiseOp::relu)) continue;
-    const Match m = match(trace, trace.nodes[i]);
-    if (m.convolution < 0) continue;
-    const TraceNode before = trace.nodes[i];
-    TraceNode& relu = trace.nodes[i];
-    TraceNode& conv = trace.nodes[static_cast<std::size_t>(m.convolution)];
-    const auto edges = trace.edges_of(conv);
-    const Edge x = edges[0], weights = edges[1];
-    relu.kind = NodeKind::convolution;
-    relu.source = conv.node;
-    relu.bias = relu.relu = true;
-    relu.first_edge = static_cast<std::int32_t>(trace.edges.size());
-    relu.edge_count = 3;
-    trace.edges.insert(trace.edges.end(), {x, weights, m.bias});
-    if (!taken(trace, static_cast<std::int32_t>(i), device)) {
-      trace.nodes[i] = before;
+  const auto count = static_cast<std::int32_t>(trace.nodes.size());
+  for (std::int32_t i = 0; i < count; ++i) {
+    const TraceNode& relu = trace.nodes[static_cast<std::size_t>(i)];
+    if (!is_op(relu, ops::ElementwiseOp::relu)) continue;
+    const Edge& edge = trace.edges_of(relu)[0];
+    const TraceNode& sum = trace.nodes[static_cast<std::size_t>(edge.producer)];
+    if (!edge.dense || sum.uses != 1 || sum.stored || !is_op(sum, ops::ElementwiseOp::add))
       continue;
-    }
-    // Nobody reads the two nodes in between any more.
-    for (std::int32_t gone : {m.convolution, m.addition}) {
-      TraceNode& t = trace.nodes[static_cast<std::size_t>(gone)];
-      t.kind = NodeKind::data;
-      t.edge_count = 0;
-      t.uses = 0;
-      t.absorbed = true;
-    }
+    const Match m = match_sum(trace, sum);
+    if (m.product >= 0) absorb(trace, i, m, true, {m.product, edge.producer}, device);
+  }
+  for (std::int32_t i = 0; i < count; ++i) {
+    const TraceNode& sum = trace.nodes[static_cast<std::size_t>(i)];
+    if (!is_op(sum, ops::ElementwiseOp::add)) continue;
+    const Match m = match_sum(trace, sum);
+    // A convolution without relu leaves its bias to the kernel that follows.
+    if (m.product >= 0 && trace.nodes[static_cast<std::size_t>(m.product)].kind == NodeKind::matmul)
+      absorb(trace, i, m, false, {m.product}, device);
   }
 }
 

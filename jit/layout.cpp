@@ -107,7 +107,7 @@ class Voting {
     for (std::int32_t i = 0; i < count(); ++i)
       for (const Edge& e : trace_.edges_of(i)) {
         const TraceNode& p = node(e.producer);
-        if (p.kind != NodeKind::matmul || p.stored || p.shape().rank() != 2) continue;
+        if (p.kind != NodeKind::matmul || p.stored || p.bias || p.shape().rank() != 2) continue;
         const bool fits = e.dense && !is_step(node(i).kind) && e.shape->rank() == 4 &&
                           (*e.shape)[0] == 1 && (*e.shape)[1] == p.shape()[0] && last_[at(i)] != 0;
         (fits ? good : bad)[at(e.producer)] = 1;
@@ -186,9 +186,10 @@ std::optional<LibraryCall> library_call(const Trace& trace, const Layouts& layou
   call.tf32 = t.source->tf32;
   call.bias = t.bias;
   call.relu = t.relu;
-  if (t.bias) {  // broadcast over the image: one value a channel
+  if (t.bias) {  // broadcast: one value a channel of an image, a column of a matrix
     TensorView& bias = call.inputs.back();
-    bias = {bias.dtype, Shape{bias.shape[1]}, Shape{bias.strides[1]}};
+    const int axis = t.kind == NodeKind::matmul ? bias.shape.rank() - 1 : 1;
+    bias = {bias.dtype, Shape{bias.shape[axis]}, Shape{bias.strides[axis]}};
   }
   call.output = result_view(trace, layouts, i);
   if (const auto* window = std::get_if<WindowAttributes>(&t.source->attributes)) {

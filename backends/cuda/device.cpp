@@ -145,8 +145,8 @@ void add_devices(ModuleHost& host) {
                     "CUDA_VISIBLE_DEVICES show it?",
                     driver().file, version(version_number)));
   }
-  host.report(fmt::format("{}, for CUDA {}", driver().file, version(version_number)));
-  host.report(fmt::format("{}, NVRTC {}, for sm_{}", nvrtc().file, version(nvrtc().number),
+  host.report(fmt::format("{}, for CUDA {}", driver().description, version(version_number)));
+  host.report(fmt::format("{}, NVRTC {}, for sm_{}", nvrtc().description, version(nvrtc().number),
                           fmt::join(nvrtc().supported, " sm_")));
   for (int ordinal = 0; ordinal < count; ++ordinal) {
     try {

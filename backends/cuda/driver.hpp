@@ -19,6 +19,9 @@ using Stream = struct StreamHandle*;
 using Event = struct EventHandle*;
 using Module = struct ModuleHandle*;
 using Function = struct FunctionHandle*;
+using Graph = struct GraphHandle*;
+using GraphNode = struct GraphNodeHandle*;
+using GraphExec = struct GraphExecHandle*;
 
 inline constexpr Status success = 0, out_of_memory = 2, not_ready = 600;
 inline constexpr int shared_memory_per_block = 8, multiprocessor_count = 16, l2_cache_size = 38,
@@ -28,6 +31,41 @@ inline constexpr int max_dynamic_shared_size = 8;          // attribute of a fun
 inline constexpr Status peer_access_already_enabled = 704;
 inline constexpr unsigned stream_non_blocking = 1, event_disable_timing = 2, host_portable = 1,
                           host_mapped = 2;
+
+inline constexpr int capture_relaxed = 2;  // what other threads call meanwhile is allowed
+
+/// CUDA_KERNEL_NODE_PARAMS_v2
+struct KernelNode {
+  Function function;
+  unsigned grid[3], block[3];
+  unsigned shared_bytes;
+  void** arguments;
+  void** extra;
+  void* kernel;
+  Context context;
+};
+/// CUDA_MEMSET_NODE_PARAMS_v1
+struct FillNode {
+  Address to;
+  std::size_t pitch;
+  unsigned value, element_bytes;
+  std::size_t width, height;
+};
+/// CUDA_MEMCPY3D_v2
+struct CopyNode {
+  struct End {
+    std::size_t x, y, z, lod;
+    int memory_type;
+    const void* host;
+    Address device;
+    void* array;
+    void* reserved;
+    std::size_t pitch, height;
+  };
+  End from, to;
+  std::size_t bytes, height, depth;
+};
+inline constexpr int device_memory = 2;
 
 /// Each member is the function `cu` + its name, of the version that its comment's symbol has.
 struct Driver {
@@ -70,7 +108,27 @@ struct Driver {
   Status (*launch_kernel)(Function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                           unsigned block_x, unsigned block_y, unsigned block_z,
                           unsigned shared_bytes, Stream, void** arguments, void** extra);
-  std::string file;  ///< "libcuda.so.1"
+  Status (*stream_begin_capture)(Stream, int mode);
+  Status (*stream_end_capture)(Stream, Graph*);
+  Status (*graph_create)(Graph*, unsigned flags);
+  Status (*graph_destroy)(Graph);
+  Status (*graph_add_kernel_node)(GraphNode*, Graph, const GraphNode* after, std::size_t count,
+                                  const KernelNode*);
+  Status (*graph_add_memcpy_node)(GraphNode*, Graph, const GraphNode* after, std::size_t count,
+                                  const CopyNode*, Context);
+  Status (*graph_add_memset_node)(GraphNode*, Graph, const GraphNode* after, std::size_t count,
+                                  const FillNode*, Context);
+  Status (*graph_add_child_graph_node)(GraphNode*, Graph, const GraphNode* after, std::size_t count,
+                                       Graph child);
+  Status (*graph_instantiate)(GraphExec*, Graph, unsigned long long flags);
+  Status (*graph_launch)(GraphExec, Stream);
+  Status (*graph_exec_destroy)(GraphExec);
+  Status (*graph_exec_kernel_node_set_params)(GraphExec, GraphNode, const KernelNode*);
+  Status (*graph_exec_memcpy_node_set_params)(GraphExec, GraphNode, const CopyNode*, Context);
+  Status (*graph_exec_memset_node_set_params)(GraphExec, GraphNode, const FillNode*, Context);
+  Status (*graph_exec_child_graph_node_set_params)(GraphExec, GraphNode, Graph child);
+  std::string file;         ///< "libcuda.so.1"
+  std::string description;  ///< with its path
 };
 
 /// Loads and initialises it once. DeviceError that says what is wrong: no library, a library

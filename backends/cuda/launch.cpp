@@ -21,6 +21,18 @@ constexpr std::int64_t default_shared_bytes = 48 << 10;  // more must be asked f
 
 Address address(const std::byte* pointer) { return reinterpret_cast<Address>(pointer); }
 
+/// Nothing to run.
+bool is_empty(const LaunchStep& step) {
+  switch (step.kind) {
+    case LaunchStep::Kind::kernel:
+      return step.extent[0] == 0 || step.extent[1] == 0 || step.extent[2] == 0;
+    case LaunchStep::Kind::library:
+      return false;
+    default:
+      return step.bytes == 0;
+  }
+}
+
 }  // namespace
 
 Grid grid_of_items(const std::int64_t* extent, std::int64_t units) {
@@ -43,41 +55,53 @@ Grid grid_of_items(const std::int64_t* extent, std::int64_t units) {
 }
 
 Queue::Queue(const Target& target, std::int64_t units)
-    : DeviceQueue(target.name), target_(target), units_(units), staging_(target.name) {}
+    : DeviceQueue(target.name),
+      target_(target),
+      units_(units),
+      graphs_(environment::number("NOYAU_CUDA_GRAPHS", 1, 0, 1) != 0),
+      staging_(target.name) {}
+
+void Queue::make_streams() {
+  std::call_once(streams_once_, [this] {
+    const ContextScope scope(target_.context());
+    for (Stream* made : {&stream_, &capture_stream_})
+      check(driver().stream_create(made, stream_non_blocking), device_, "cuStreamCreate");
+  });
+}
 
 Stream Queue::stream() {
-  std::call_once(stream_once_, [this] {
-    const ContextScope scope(target_.context());
-    check(driver().stream_create(&stream_, stream_non_blocking), device_, "cuStreamCreate");
-  });
+  make_streams();
   return stream_;
 }
 
-void Queue::enqueue_kernel(const LaunchStep& step, CudaJob& job) {
+Stream Queue::capture_stream() {
+  make_streams();
+  return capture_stream_;
+}
+
+KernelCall Queue::call_of(const LaunchStep& step, CudaJob& job) {
   const auto& kernel = static_cast<const Kernel&>(*step.executable);
   const std::int64_t* extent = step.extent;
-  if (extent[0] == 0 || extent[1] == 0 || extent[2] == 0) return;
-  std::vector<std::uint64_t> values(kernel.arguments.size());
-  std::vector<void*> places(kernel.arguments.size());
-  for (std::size_t k = 0; k < kernel.arguments.size(); ++k) {
-    const jit::KernelArgument& a = kernel.arguments[k];
+  KernelCall call;
+  call.function = kernel.function();
+  call.arguments.reserve(kernel.arguments.size());
+  for (const jit::KernelArgument& a : kernel.arguments) {
     const auto n = static_cast<std::size_t>(a.number);
-    places[k] = &values[k];
     switch (a.kind) {
       case Kind::buffer:
-        values[k] = address(step.pointers[n]);
+        call.arguments.push_back(address(step.pointers[n]));
         break;
-      case Kind::parameter:
-        values[k] = step.parameters[n];  // little-endian: narrow ones lie at the beginning
+      case Kind::parameter:  // little-endian: narrow ones lie at the beginning
+        call.arguments.push_back(step.parameters[n]);
         break;
       case Kind::extent:
-        values[k] = static_cast<std::uint64_t>(extent[n]);
+        call.arguments.push_back(static_cast<std::uint64_t>(extent[n]));
         break;
       case Kind::fault: {
         Fault& fault = job.faults.emplace_back();
         fault.kernel = kernel.name;
         fault.words = fault_pool_.take(device_);
-        values[k] = reinterpret_cast<Address>(fault.words);
+        call.arguments.push_back(reinterpret_cast<Address>(fault.words));
         break;
       }
       default:
@@ -96,16 +120,26 @@ void Queue::enqueue_kernel(const LaunchStep& step, CudaJob& job) {
     for (int axis = 0; axis < 3; ++axis)
       grid.threads[axis] = static_cast<unsigned>(kernel.block_size[axis]);
   }
+  std::copy(grid.blocks, grid.blocks + 3, call.blocks);
+  std::copy(grid.threads, grid.threads + 3, call.threads);
   const std::int64_t shared = kernel.shared_bytes(step.parameters.data());
+  call.shared_bytes = static_cast<unsigned>(shared);
   if (shared > default_shared_bytes) {
     check(driver().func_set_attribute(kernel.function(), max_dynamic_shared_size,
                                       static_cast<int>(shared)),
           device_, fmt::format("giving kernel '{}' {} bytes of shared memory", step.name, shared));
   }
-  const Status status =
-      driver().launch_kernel(kernel.function(), grid.blocks[0], grid.blocks[1], grid.blocks[2],
-                             grid.threads[0], grid.threads[1], grid.threads[2],
-                             static_cast<unsigned>(shared), stream(), places.data(), nullptr);
+  return call;
+}
+
+void Queue::enqueue_kernel(const LaunchStep& step, CudaJob& job) {
+  KernelCall call = call_of(step, job);
+  std::vector<void*> places;
+  places.reserve(call.arguments.size());
+  for (std::uint64_t& word : call.arguments) places.push_back(&word);
+  const Status status = driver().launch_kernel(
+      call.function, call.blocks[0], call.blocks[1], call.blocks[2], call.threads[0],
+      call.threads[1], call.threads[2], call.shared_bytes, stream(), places.data(), nullptr);
   if (status != success) {
     throw LaunchError(fmt::format("{}: launching kernel '{}' failed: {}", device_, step.name,
                                   status_text(status)));
@@ -113,20 +147,18 @@ void Queue::enqueue_kernel(const LaunchStep& step, CudaJob& job) {
 }
 
 void Queue::enqueue_step(const LaunchStep& step, CudaJob& job) {
-  pass_launch_fault_point(step.name);
+  if (is_empty(step)) return;
   const auto bytes = static_cast<std::size_t>(step.bytes);
   switch (step.kind) {
     case LaunchStep::Kind::kernel:
       return enqueue_kernel(step, job);
     case LaunchStep::Kind::library:
-      throw InternalError("a library call was planned for a CUDA device, which has none");
+      return enqueue_call(step, stream());
     case LaunchStep::Kind::copy:
-      if (bytes == 0) return;
       return check(driver().memcpy_dtod_async(address(step.pointers[1]), address(step.pointers[0]),
                                               bytes, stream()),
                    device_, "cuMemcpyDtoDAsync");
     case LaunchStep::Kind::fill: {
-      if (bytes == 0) return;
       const auto value =
           static_cast<unsigned char>(step.parameters.empty() ? 0 : step.parameters[0] & 0xff);
       return check(driver().memset_d8_async(address(step.pointers[0]), value, bytes, stream()),
@@ -173,10 +205,35 @@ std::shared_ptr<Queue::Job> Queue::make_job() { return std::make_shared<CudaJob>
 void Queue::enqueue(const Submission& submission, Job& job) {
   const ContextScope scope(target_.context());
   auto& ours = static_cast<CudaJob&>(job);
+  if (run_as_graph(submission, ours)) return;
   for (const LaunchStep& step : submission.steps) {
+    pass_launch_fault_point(step.name);
     if (logging::level() >= 2) enqueue_timed(step, ours);
     else enqueue_step(step, ours);
   }
+}
+
+/// A plan that comes a second time becomes a graph. One of a single step has nothing to gain, and
+/// steps that are timed run one by one.
+bool Queue::run_as_graph(const Submission& submission, CudaJob& job) {
+  if (submission.memo == nullptr || submission.steps.size() < 2 || !graphs_ ||
+      logging::level() >= 2) {
+    return false;
+  }
+  if (!*submission.memo) {
+    *submission.memo = std::make_shared<PlanGraph>(device_, target_.context());
+    return false;
+  }
+  std::vector<ReadyStep> ready;
+  ready.reserve(submission.steps.size());
+  for (const LaunchStep& step : submission.steps) {
+    pass_launch_fault_point(step.name);
+    if (is_empty(step)) continue;
+    ready.push_back({&step, {}});
+    if (step.kind == LaunchStep::Kind::kernel) ready.back().kernel = call_of(step, job);
+  }
+  if (ready.empty()) return true;
+  return static_cast<PlanGraph*>(submission.memo->get())->run(ready, stream(), capture_stream());
 }
 
 void Queue::mark(Job& job) noexcept {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backends/cuda/compiler.hpp"
+#include "backends/cuda/graph.hpp"
 #include "backends/cuda/memory.hpp"
 #include "core/queue.hpp"
 
@@ -58,12 +59,17 @@ class Queue final : public DeviceQueue {
   void wait_until_over(const Job& job) noexcept override;
   void settle(Job& job) override;
 
+  bool run_as_graph(const Submission& submission, CudaJob& job);
+  KernelCall call_of(const LaunchStep& step, CudaJob& job);
   void enqueue_step(const LaunchStep& step, CudaJob& job);
   void enqueue_timed(const LaunchStep& step, CudaJob& job);
   void enqueue_kernel(const LaunchStep& step, CudaJob& job);
   void log(const CudaJob& job);
-  /// The stream, made with the context when it is first needed.
+  /// The streams, made with the context when they are first needed: that of the work, and one on
+  /// which library calls are captured.
   Stream stream();
+  Stream capture_stream();
+  void make_streams();
   /// What is enqueued here later comes after what is enqueued at `other` by now.
   void follow(Queue& other);
   void use_memory_of(const Queue& other);
@@ -72,8 +78,9 @@ class Queue final : public DeviceQueue {
 
   const Target& target_;
   const std::int64_t units_;
-  std::once_flag stream_once_;
-  Stream stream_ = nullptr;
+  const bool graphs_;
+  std::once_flag streams_once_;
+  Stream stream_ = nullptr, capture_stream_ = nullptr;
   Staging staging_;
   FaultPool fault_pool_;
   std::mutex events_mutex_;

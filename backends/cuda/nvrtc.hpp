@@ -29,6 +29,7 @@ struct Nvrtc {
   int (*get_cubin)(NvrtcProgram, char*);
 
   std::string file;            ///< "libnvrtc.so.13"
+  std::string description;     ///< with its path
   int number = 0;              ///< 1000 * major + 10 * minor, as the driver's version
   std::vector<int> supported;  ///< architectures, 10 * major + minor, ascending
 };

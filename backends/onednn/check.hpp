@@ -9,19 +9,10 @@
 
 namespace noyau::onednn {
 
-/// The three arrays of a convolution, whichever of them is computed.
-struct ConvolutionViews {
-  const TensorView* x = nullptr;
-  const TensorView* weights = nullptr;
-  const TensorView* y = nullptr;
-};
-
 /// The convolution that a call of this kind asks for, when its arrays are float32, ordinary (no
 /// zero or negative strides), of shapes that fit and below 2 GiB each: kernels of oneDNN 2.6 use
 /// 32-bit byte offsets.
 std::optional<Convolution> check_convolution(const LibraryCall& call, LibraryCall::Kind kind);
-/// For a call that passed the check.
-ConvolutionViews views_of(const LibraryCall& call);
 /// The weights of a call as they lie, with an axis of groups when there are several.
 Layout weights_layout(const TensorView& weights, const Convolution& convolution);
 

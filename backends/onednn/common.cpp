@@ -129,32 +129,6 @@ std::string library_version() {
   return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
 }
 
-bool is_ordinary(const TensorView& view) {
-  if (view.strides.rank() != view.shape.rank()) return false;
-  std::vector<int> axes;
-  for (int axis = 0; axis < view.shape.rank(); ++axis) {
-    if (view.shape[axis] < 1) return false;
-    if (view.shape[axis] > 1) axes.push_back(axis);
-  }
-  std::sort(axes.begin(), axes.end(),
-            [&](int a, int b) { return view.strides[a] < view.strides[b]; });
-  std::int64_t least = 1;
-  for (const int axis : axes) {
-    if (view.strides[axis] < least) return false;
-    if (__builtin_mul_overflow(view.strides[axis], view.shape[axis], &least)) return false;
-  }
-  return true;
-}
-
-bool is_channels_last(const TensorView& view) {
-  std::int64_t stride = 1;
-  for (const int axis : {1, 3, 2, 0}) {
-    if (view.shape[axis] > 1 && view.strides[axis] != stride) return false;
-    stride *= view.shape[axis];
-  }
-  return true;
-}
-
 Dims dims_of(const Shape& shape) { return Dims(shape.begin(), shape.end()); }
 
 Layout layout_of(const TensorView& view) {

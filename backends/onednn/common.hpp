@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/device.hpp"
+#include "core/products.hpp"
 #include "oneapi/dnnl/dnnl.hpp"
 
 namespace noyau::onednn {
@@ -24,10 +24,6 @@ const dnnl::engine& engine();
 /// "2.6.3"
 std::string library_version();
 
-/// True when no two elements share memory and no stride is zero or negative: what oneDNN describes.
-bool is_ordinary(const TensorView& view);
-/// True when the elements lie densely in the order N, H, W, C.
-bool is_channels_last(const TensorView& view);
 Dims dims_of(const Shape& shape);
 /// As a view lies in memory.
 Layout layout_of(const TensorView& view);

@@ -4,7 +4,7 @@
 
 namespace noyau {
 
-/// All off: everything is computed in the arrays' own dtype (f16 and bf16 with f32 sums).
+/// All off: everything is computed in the arrays' own dtype.
 struct AllowedPrecision {
   /// matmul, convolution and its gradients of float32 may round their factors to TF32 (10 bits of
   /// mantissa, sums in float32), where a vendor's library does that. Others compute as ever.

@@ -13,7 +13,11 @@
 #include <mutex>
 #include <string>
 
+#include <set>
+
 #include "tests/cuda/fake/control.hpp"
+#include "tests/cuda/fake/graph.hpp"
+#include "tests/cuda/fake/stream.hpp"
 
 namespace noyau::fake_cuda {
 namespace {
@@ -24,6 +28,7 @@ struct State {
   std::map<std::string, int> failures;
   std::map<void*, std::size_t> blocks;
   std::size_t bytes = 0, limit = std::size_t{1} << 33;
+  std::set<Stream*> streams;
   bool held = false;
 };
 State& state() {
@@ -31,23 +36,46 @@ State& state() {
   return *made;
 }
 
-/// Notes a call; the status that a test wants of it.
-int called(const char* name, const std::string& words = {}) {
+bool wants(const char* what) {
+  const char* mode = getenv("NOYAU_FAKE_CUDA");
+  return mode != nullptr && std::strcmp(mode, what) == 0;
+}
+
+thread_local std::vector<void*> current;
+
+}  // namespace
+
+int called(const char* name, const std::string& words) {
   State& s = state();
   const std::lock_guard lock(s.mutex);
   if (!words.empty()) s.calls.push_back(words);
   const auto found = s.failures.find(name);
   return found == s.failures.end() ? 0 : found->second;
 }
-
-bool wants(const char* what) {
-  const char* mode = getenv("NOYAU_FAKE_CUDA");
-  return mode != nullptr && std::strcmp(mode, what) == 0;
+void* current_context() { return current.empty() ? nullptr : current.back(); }
+bool holds(const void* pointer, std::size_t bytes) {
+  State& s = state();
+  const std::lock_guard lock(s.mutex);
+  auto found = s.blocks.upper_bound(const_cast<void*>(pointer));
+  if (found == s.blocks.begin()) return false;
+  --found;
+  const auto offset = static_cast<std::size_t>(static_cast<const std::byte*>(pointer) -
+                                               static_cast<std::byte*>(found->first));
+  return offset <= found->second && bytes <= found->second - offset;
 }
-
-using Run = void (*)(const int* grid, const int* block, void** arguments);
-
-}  // namespace
+int on_stream(void* stream, std::function<int()> work) {
+  auto* ours = static_cast<Stream*>(stream);
+  {
+    const std::lock_guard lock(state().mutex);
+    if (state().streams.count(ours) == 0) return 400;  // invalid handle
+  }
+  if (ours->context != current_context()) return 201;  // invalid context
+  if (ours->captured != nullptr) {
+    ours->captured->add_last(std::move(work));
+    return 0;
+  }
+  return work();
+}
 
 std::vector<std::string> calls() {
   const std::lock_guard lock(state().mutex);
@@ -148,7 +176,6 @@ int cuDeviceCanAccessPeer(int* can, int device, int) {
 }
 int cuCtxEnablePeerAccess(Handle, unsigned) { return called("cuCtxEnablePeerAccess", "peer"); }
 
-static thread_local std::vector<Handle> current;
 int cuCtxPushCurrent_v2(Handle context) {
   current.push_back(context);
   return 0;
@@ -159,10 +186,13 @@ int cuCtxPopCurrent_v2(Handle* context) {
   return 0;
 }
 /// Invalid context: what a call outside of a ContextScope gets.
-static int bare() { return current.empty() ? 201 : 0; }
+static int bare() { return current_context() == nullptr ? 201 : 0; }
 
 int cuStreamCreate(Handle* stream, unsigned) {
-  *stream = new int;
+  auto* made = new Stream{current_context(), nullptr};
+  const std::lock_guard lock(state().mutex);
+  state().streams.insert(made);
+  *stream = made;
   return bare();
 }
 int cuStreamSynchronize(Handle) { return called("cuStreamSynchronize"); }
@@ -217,25 +247,29 @@ int cuMemHostAlloc(void** memory, std::size_t bytes, unsigned) {
   *memory = malloc(bytes);
   return bare();
 }
-int cuMemcpyHtoDAsync_v2(Address to, const void* from, std::size_t bytes, Handle) {
-  memcpy(reinterpret_cast<void*>(to), from, bytes);
-  return called("cuMemcpyHtoDAsync", "to device " + std::to_string(bytes));
+int cuMemcpyHtoDAsync_v2(Address to, const void* from, std::size_t bytes, Handle stream) {
+  return on_stream(stream, [=] {
+    memcpy(reinterpret_cast<void*>(to), from, bytes);
+    return called("cuMemcpyHtoDAsync", "to device " + std::to_string(bytes));
+  });
 }
-int cuMemcpyDtoHAsync_v2(void* to, Address from, std::size_t bytes, Handle) {
-  memcpy(to, reinterpret_cast<void*>(from), bytes);
-  return called("cuMemcpyDtoHAsync", "to host " + std::to_string(bytes));
+int cuMemcpyDtoHAsync_v2(void* to, Address from, std::size_t bytes, Handle stream) {
+  return on_stream(stream, [=] {
+    memcpy(to, reinterpret_cast<void*>(from), bytes);
+    return called("cuMemcpyDtoHAsync", "to host " + std::to_string(bytes));
+  });
 }
-int cuMemcpyDtoDAsync_v2(Address to, Address from, std::size_t bytes, Handle) {
-  memmove(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes);
-  return called("cuMemcpyDtoDAsync", "copy " + std::to_string(bytes));
+int cuMemcpyDtoDAsync_v2(Address to, Address from, std::size_t bytes, Handle stream) {
+  return on_stream(stream, [=] { return do_copy(to, from, bytes); });
 }
-int cuMemcpyPeerAsync(Address to, Handle, Address from, Handle, std::size_t bytes, Handle) {
-  memmove(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes);
-  return called("cuMemcpyPeerAsync", "peer copy " + std::to_string(bytes));
+int cuMemcpyPeerAsync(Address to, Handle, Address from, Handle, std::size_t bytes, Handle stream) {
+  return on_stream(stream, [=] {
+    memmove(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes);
+    return called("cuMemcpyPeerAsync", "peer copy " + std::to_string(bytes));
+  });
 }
-int cuMemsetD8Async(Address to, unsigned char value, std::size_t bytes, Handle) {
-  memset(reinterpret_cast<void*>(to), value, bytes);
-  return called("cuMemsetD8Async", "fill " + std::to_string(bytes));
+int cuMemsetD8Async(Address to, unsigned char value, std::size_t bytes, Handle stream) {
+  return on_stream(stream, [=] { return do_fill(to, value, bytes); });
 }
 
 /// A real driver reads the length from the image; ours stands in front of it.
@@ -257,23 +291,19 @@ int cuModuleLoadData(Handle* module, const void* image) {
 }
 int cuModuleUnload(Handle) { return 0; }
 int cuModuleGetFunction(Handle* function, Handle module, const char* name) {
-  *function = dlsym(module, name) == nullptr ? nullptr : dlsym(module, "noyau_fake_run");
-  return *function == nullptr ? 500 : 0;
+  if (dlsym(module, name) == nullptr) return 500;
+  *function = new Function{reinterpret_cast<Function::Run>(dlsym(module, "noyau_fake_run")),
+                           static_cast<const unsigned long*>(dlsym(module, "noyau_fake_sizes"))};
+  return 0;
 }
 int cuFuncSetAttribute(Handle, int, int) { return 0; }
 #ifndef NOYAU_FAKE_WITHOUT_LAUNCH
 int cuLaunchKernel(Handle function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
-                   unsigned bz, unsigned, Handle, void** arguments, void**) {
-  char words[80];
-  snprintf(words, sizeof words, "launch %ux%ux%u of %ux%ux%u", gx, gy, gz, bx, by, bz);
-  if (const int status = called("cuLaunchKernel", words)) return status;
+                   unsigned bz, unsigned, Handle stream, void** arguments, void**) {
   if (bare() != 0) return bare();
-  static std::mutex one_at_a_time;
-  const std::lock_guard lock(one_at_a_time);
-  const int grid[] = {static_cast<int>(gx), static_cast<int>(gy), static_cast<int>(gz)};
-  const int block[] = {static_cast<int>(bx), static_cast<int>(by), static_cast<int>(bz)};
-  reinterpret_cast<Run>(function)(grid, block, arguments);
-  return 0;
+  Launch launch;
+  launch.set(static_cast<Function*>(function), {gx, gy, gz}, {bx, by, bz}, arguments);
+  return on_stream(stream, [launch] { return launch.run(); });
 }
 #endif
 

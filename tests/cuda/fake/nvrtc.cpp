@@ -40,7 +40,11 @@ std::string trampoline(const std::string& text) {
     values += (k == 0 ? "" : ", ") + std::string("*(") + types[k] + "*)arguments[" +
               std::to_string(k) + "]";
   }
-  return "extern \"C\" void noyau_fake_run(const int* grid, const int* block, void** arguments) {\n"
+  std::string sizes;
+  for (const std::string& type : types) sizes += "sizeof(" + type + "), ";
+  return "extern \"C\" const unsigned long noyau_fake_sizes[] = {" + sizes +
+         "0};\n"
+         "extern \"C\" void noyau_fake_run(const int* grid, const int* block, void** arguments) {\n"
          "  noyau_shim_run(grid, block, [=] { noyau_kernel(" +
          values + "); });\n}\n";
 }

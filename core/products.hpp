@@ -1,0 +1,60 @@
+// What a library call asks for, in the terms that vendors' libraries share: products of matrices
+// over batches, and convolutions.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/device.hpp"
+
+namespace noyau {
+
+/// True when no two elements share memory and no stride is zero or negative: what libraries
+/// describe.
+bool is_ordinary(const TensorView& view);
+/// True when the elements lie densely in the order N, H, W, C.
+bool is_channels_last(const TensorView& view);
+
+/// A matrix in memory: rows and columns apart by so many elements, one of the two by 1.
+struct Matrix {
+  std::int64_t row = 0, column = 0;
+};
+
+/// One axis of the batch, with each operand's stride (0 broadcasts).
+struct Batch {
+  std::int64_t extent, a, b, out;
+};
+
+/// out[m, n] = a[m, k] b[k, n], for each index of the batch.
+struct Product {
+  std::int64_t m = 0, k = 0, n = 0;
+  Matrix a, b, out;
+  std::vector<Batch> batch;
+  bool bias = false;  ///< of n values
+  bool relu = false;
+  bool swapped = false;  ///< out^T = b^T a^T: inputs 1 and 0 are a and b
+};
+
+bool is_row_major(const Matrix& m, std::int64_t columns);
+bool is_column_major(const Matrix& m, std::int64_t rows);
+
+/// The product that a call asks for, with as few axes of batch as possible, and the output by rows
+/// where that can be had. nullopt when it is none, or has strides that no library describes.
+std::optional<Product> product_of(const LibraryCall& call);
+
+/// The three arrays of a convolution, whichever of them is computed.
+struct ConvolutionViews {
+  const TensorView* x = nullptr;
+  const TensorView* weights = nullptr;
+  const TensorView* y = nullptr;
+};
+
+/// Of a call for a convolution or one of its gradients.
+ConvolutionViews views_of(const LibraryCall& call);
+/// Whether the call is a convolution of this kind whose arrays have one dtype, ordinary strides and
+/// shapes that fit, and less than `most` elements from the first to the last.
+bool is_convolution(const LibraryCall& call, LibraryCall::Kind kind, std::int64_t most);
+
+}  // namespace noyau
