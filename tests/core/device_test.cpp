@@ -32,7 +32,8 @@ TEST(Device, EveryModuleIsReportedInOrder) {
     names.push_back(report.name);
     EXPECT_FALSE(report.lines.empty()) << report.name;  // a path, or the loader's words
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"llvm", "onednn", "cuda", "opencl", "null"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"llvm", "onednn", "cuda", "cublaslt", "cudnn",
+                                             "opencl", "null"}));
 }
 
 TEST(Device, MissingDeviceSaysWhatWasFoundAndWhyNotTheRest) {

@@ -27,8 +27,9 @@ std::string with(const std::string& folders) { return "LD_LIBRARY_PATH=" + folde
 
 TEST(Loading, Found) {
   const std::string text = doctor(with(NOYAU_FAKES));
-  EXPECT_SAYS(text, "libcuda.so.1, for CUDA 13.0");
-  EXPECT_SAYS(text, "libnvrtc.so.13, NVRTC 13.0, for sm_75 sm_90");
+  EXPECT_SAYS(text, "libcuda.so.1 (" NOYAU_FAKES "/libcuda.so.1), for CUDA 13.0");
+  EXPECT_SAYS(text, "libnvrtc.so.13 (" NOYAU_FAKES "/libnvrtc.so.13), NVRTC 13.0, for sm_75 sm_90");
+  EXPECT_SAYS(text, "libcublasLt.so.13 (" NOYAU_FAKES "/libcublasLt.so.13), cuBLASLt 13.1.2");
   EXPECT_SAYS(text, "cuda:1   Fake GPU, compute capability 9.0 (sm_90), 2 units, 8192 MiB");
 }
 
