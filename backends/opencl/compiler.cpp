@@ -4,10 +4,17 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstring>
+#include <functional>
+#include <optional>
 #include <utility>
 
+#include "backends/opencl/cost.hpp"
+#include "backends/opencl/pocl.hpp"
 #include "core/fault.hpp"
+#include "core/log.hpp"
+#include "jit/compile_threads.hpp"
 #include "jit/inline.hpp"
 #include "jit/legalise.hpp"
 #include "noyau/error.hpp"
@@ -15,13 +22,21 @@
 namespace noyau::opencl {
 namespace {
 
-constexpr char object_magic[8] = {'N', 'Y', 'O', 'P', 'C', 'L', '0', '1'};
+constexpr char object_magic[8] = {'N', 'Y', 'O', 'P', 'C', 'L', '0', '2'};
 
 /// Before the binary's bytes: which program for which device it is.
 struct ObjectHeader {
   char magic[8];
   jit::Hash128 target, program;
+  std::uint64_t tier;
 };
+
+/// Instructions that kernels run quickly compiled before they are optimised, about: they take as
+/// long as PoCL's compiler does.
+constexpr double patience = 1e8, never = -1e300;
+
+/// Longer text takes longer to compile without optimisation than with it.
+constexpr std::size_t most_unoptimised_bytes = 16 * 1024;
 
 jit::Hash128 hash_of(const Target& target) {
   return jit::hash_bytes(target.identity.data(), target.identity.size());
@@ -38,40 +53,117 @@ std::string build_log(const Target& target, cl_program program) {
   return log;
 }
 
-/// Loops run an unknown number of rounds: each counts as some.
-std::int64_t cost_of(const jit::Program& program) {
-  constexpr std::int64_t rounds = 32;
-  std::int64_t cost = 0, factor = 1;
-  std::vector<jit::Value> ends;
-  for (jit::Value v = program.entry(); v < program.size(); ++v) {
-    while (!ends.empty() && ends.back() <= v) {
-      ends.pop_back();
-      factor /= rounds;
-    }
-    if (program[v].op == jit::Opcode::loop && ends.size() < 4) {
-      ends.push_back(program[v].end);
-      factor *= rounds;
-    }
-    cost += factor;
-  }
-  return cost;
-}
+struct Emitted {
+  jit::EmittedKernel kernel;
+  bool gangs = false;
+};
 
-Emitted emit(const Target& target, const jit::Program& program) {
-  for (const jit::MemoryObject& m : program.memory) {
+/// `flat` has no calls.
+Emitted emit(const Target& target, const jit::Program& flat, Tier tier) {
+  for (const jit::MemoryObject& m : flat.memory) {
     if (m.dtype == float64 && !target.float64) {
       throw NotImplemented(
           fmt::format("compile: kernel '{}' uses float64, which {} does not have; use float32 or "
                       "another device",
-                      program.name, target.name));
+                      flat.name, target.name));
     }
   }
-  if (target.runs) {
-    if (const auto gangs = jit::loop_over_lanes(jit::inline_calls(program))) {
+  if (target.runs && tier == Tier::optimised) {
+    if (const auto gangs = jit::loop_over_lanes(flat)) {
       return {jit::emit_c(*gangs, jit::opencl_dialect(), {.runs = true}), true};
     }
   }
-  return {jit::emit_c(program, jit::opencl_dialect(), {.runs = target.runs}), false};
+  return {jit::emit_c(flat, jit::opencl_dialect(), {.runs = target.runs}), false};
+}
+
+std::optional<Tier> forced_tier() {
+  const std::int64_t tier = environment::number("NOYAU_TIER", -1, 0, 1);
+  if (tier < 0) return std::nullopt;
+  return static_cast<Tier>(tier);
+}
+bool may_improve(const Target& target, const Code& code) {
+  return target.two_tiers && code.tier == Tier::quick && !forced_tier();
+}
+Tier first_tier(const Target& target) {
+  return target.two_tiers ? forced_tier().value_or(Tier::quick) : Tier::optimised;
+}
+
+cl_int build(const Target& target, cl_program program, const std::string& options) {
+  return clBuildProgram(program, 1, &target.device, options.c_str(), nullptr, nullptr);
+}
+
+cl_program program_with(const Target& target, std::span<const std::string_view> parts) {
+  std::vector<const char*> texts;
+  std::vector<std::size_t> sizes;
+  for (const std::string_view part : parts) {
+    texts.push_back(part.data());
+    sizes.push_back(part.size());
+  }
+  cl_int status = CL_SUCCESS;
+  const cl_program program = clCreateProgramWithSource(
+      target.context, static_cast<cl_uint>(texts.size()), texts.data(), sizes.data(), &status);
+  check(status, target.name, "clCreateProgramWithSource");
+  return program;
+}
+
+std::shared_ptr<const Code> code_of(const Target& target, const jit::Program& flat, Tier tier) {
+  Emitted emitted = emit(target, flat, tier);
+  const std::string_view text = emitted.kernel.text;
+  std::string options = target.options;
+  if (tier == Tier::quick && text.size() <= most_unoptimised_bytes) options += " -cl-opt-disable";
+  else if (!jit::loop_over_lanes(flat)) tier = Tier::optimised;  // the text is the same
+  const auto begin = std::chrono::steady_clock::now();
+  cl_program built = nullptr;
+  cl_int status = CL_BUILD_PROGRAM_FAILURE;
+  if (target.declares) {
+    const std::string_view parts[] = {own_declarations(), text};
+    built = program_with(target, parts);
+    status = build(target, built, options + std::string(without_header));
+    if (status != CL_SUCCESS) {
+      logging::write(
+          3, fmt::format("compiled again with OpenCL's header: {}", build_log(target, built)));
+      clReleaseProgram(built);
+    }
+  }
+  if (status != CL_SUCCESS) {
+    built = program_with(target, {&text, 1});
+    status = build(target, built, options);
+  }
+  if (status != CL_SUCCESS) {
+    const std::string log = build_log(target, built);
+    clReleaseProgram(built);
+    throw CompileError(fmt::format("compile: {} refused kernel '{}' ({}):\n{}\n{}", target.name,
+                                   flat.name, status_text(status), log,
+                                   jit::numbered_lines(emitted.kernel.text)));
+  }
+  // Some drivers generate code only now, or else at the first launch.
+  std::size_t size = 0;
+  clGetProgramInfo(built, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, nullptr);
+  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
+  logging::write(3,
+                 fmt::format("compiled {} for {}, tier {}: {} bytes of text, {:.1f} ms", flat.name,
+                             target.name, static_cast<int>(tier), text.size(), took.count()));
+  return std::make_shared<const Code>(target, std::move(emitted.kernel), emitted.gangs, tier,
+                                      built);
+}
+
+std::vector<std::byte> object_of(const Target& target, const Code& code, jit::Hash128 hash) {
+  std::size_t size = 0;
+  if (clGetProgramInfo(code.program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, nullptr) !=
+          CL_SUCCESS ||
+      size == 0) {
+    return {};
+  }
+  std::vector<std::byte> object(sizeof(ObjectHeader) + size);
+  ObjectHeader header{{}, hash_of(target), hash, static_cast<std::uint64_t>(code.tier)};
+  std::memcpy(header.magic, object_magic, sizeof object_magic);
+  std::memcpy(object.data(), &header, sizeof header);
+  auto* binary = reinterpret_cast<unsigned char*>(object.data() + sizeof header);
+  if (clGetProgramInfo(code.program, CL_PROGRAM_BINARIES, sizeof binary, &binary, nullptr) !=
+      CL_SUCCESS) {
+    return {};
+  }
+  return object;
 }
 
 }  // namespace
@@ -107,47 +199,73 @@ void check(cl_int status, std::string_view device, std::string_view call) {
   throw DeviceError(fmt::format("{}: {} failed: {}", device, call, status_text(status)));
 }
 
-Kernel::Kernel(const Target& target, const jit::Program& program, Emitted emitted, cl_program built,
-               jit::Hash128 hash)
-    : name(program.name),
-      items(program.domain == jit::Domain::items),
-      runs(items && target.runs),
-      gangs(emitted.gangs),
-      block_size{program.block_size[0], program.block_size[1], program.block_size[2]},
-      arguments(std::move(emitted.kernel.arguments)),
-      memory(program.memory),
-      cost(cost_of(program)),
-      target_(target),
-      hash_(hash),
-      program_(built) {
+// ---- Code
+
+Code::Code(const Target& target, jit::EmittedKernel emitted, bool in_gangs, Tier of,
+           cl_program built)
+    : arguments(std::move(emitted.arguments)), gangs(in_gangs), tier(of), program(built) {
   cl_int status = CL_SUCCESS;
-  kernel_ = clCreateKernel(program_, jit::entry_name, &status);
-  if (status != CL_SUCCESS) clReleaseProgram(program_);
+  kernel = clCreateKernel(program, jit::entry_name, &status);
+  if (status != CL_SUCCESS) clReleaseProgram(program);
   check(status, target.name, "clCreateKernel");
 }
 
-Kernel::~Kernel() {
-  clReleaseKernel(kernel_);
-  clReleaseProgram(program_);
+Code::~Code() {
+  clReleaseKernel(kernel);
+  clReleaseProgram(program);
 }
 
-std::vector<std::byte> Kernel::object() const {
-  std::size_t size = 0;
-  if (clGetProgramInfo(program_, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, nullptr) !=
-          CL_SUCCESS ||
-      size == 0) {
-    return {};
+// ---- Kernel
+
+Kernel::Kernel(const Target& target, const jit::Program& program, std::shared_ptr<const Code> code)
+    : target_(target),
+      program_(jit::inline_calls(program)),
+      hash_(jit::hash(program)),
+      code_(std::move(code)),
+      done_(may_improve(target, *this->code()) ? 0.0 : never) {}
+
+std::vector<std::byte> Kernel::object() const { return object_of(target_, *code(), hash_); }
+
+void Kernel::when_improved(ImprovedFunction store) const {
+  const std::lock_guard lock(mutex_);
+  store_ = std::move(store);
+}
+
+double Kernel::cost_of(const LaunchStep& step) const {
+  double items = 1;
+  for (const std::int64_t n : step.extent) items *= static_cast<double>(n);
+  for (const std::int32_t n : program_.block_size) items *= n;
+  return items == 0 ? 0 : items * cost_of_item(program_, step.parameters);
+}
+
+bool Kernel::is_hot(double cost) const {
+  return done_.fetch_add(cost, std::memory_order_relaxed) + cost > patience;
+}
+
+void Kernel::improve() const {
+  const std::lock_guard lock(mutex_);
+  if (code()->tier == Tier::optimised) return;
+  try {
+    const std::shared_ptr<const Code> better = code_of(target_, program_, Tier::optimised);
+    code_.store(better);
+    if (store_) store_(object_of(target_, *better, hash_));
+  } catch (const std::exception& e) {
+    done_.store(never);
+    logging::write(3, fmt::format("{} stays as it is: {}", program_.name, e.what()));
   }
-  std::vector<std::byte> object(sizeof(ObjectHeader) + size);
-  ObjectHeader header{{}, hash_of(target_), hash_};
-  std::memcpy(header.magic, object_magic, sizeof object_magic);
-  std::memcpy(object.data(), &header, sizeof header);
-  auto* binary = reinterpret_cast<unsigned char*>(object.data() + sizeof header);
-  if (clGetProgramInfo(program_, CL_PROGRAM_BINARIES, sizeof binary, &binary, nullptr) !=
-      CL_SUCCESS) {
-    return {};
+}
+
+void improve_hot(const Target& target, std::span<const LaunchStep> steps) {
+  if (!target.two_tiers) return;
+  std::vector<std::function<void()>> tasks;
+  for (const LaunchStep& step : steps) {
+    if (step.kind != LaunchStep::Kind::kernel) continue;
+    const auto& kernel = static_cast<const Kernel&>(*step.executable);
+    if (kernel.code()->tier == Tier::quick && kernel.is_hot(kernel.cost_of(step))) {
+      tasks.emplace_back([&kernel] { kernel.improve(); });
+    }
   }
-  return object;
+  if (!tasks.empty()) jit::run_on_compile_threads(tasks);
 }
 
 std::shared_ptr<const Kernel> compile(const Target& target, const jit::Program& program) {
@@ -155,24 +273,8 @@ std::shared_ptr<const Kernel> compile(const Target& target, const jit::Program& 
     throw CompileError(
         fmt::format("compile: kernel '{}': a fault that a test asked for", program.name));
   }
-  Emitted emitted = emit(target, program);
-  const char* text = emitted.kernel.text.c_str();
-  cl_int status = CL_SUCCESS;
-  const cl_program built = clCreateProgramWithSource(target.context, 1, &text, nullptr, &status);
-  check(status, target.name, "clCreateProgramWithSource");
-  status = clBuildProgram(built, 1, &target.device, target.options.c_str(), nullptr, nullptr);
-  if (status != CL_SUCCESS) {
-    const std::string log = build_log(target, built);
-    clReleaseProgram(built);
-    throw CompileError(fmt::format("compile: {} refused kernel '{}' ({}):\n{}\n{}", target.name,
-                                   program.name, status_text(status), log,
-                                   jit::numbered_lines(emitted.kernel.text)));
-  }
-  // Some drivers generate code only now, or else at the first launch.
-  std::size_t size = 0;
-  clGetProgramInfo(built, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, nullptr);
-  return std::make_shared<const Kernel>(target, program, std::move(emitted), built,
-                                        jit::hash(program));
+  return std::make_shared<const Kernel>(
+      target, program, code_of(target, jit::inline_calls(program), first_tier(target)));
 }
 
 std::shared_ptr<const Kernel> load(const Target& target, std::span<const std::byte> object,
@@ -180,27 +282,31 @@ std::shared_ptr<const Kernel> load(const Target& target, std::span<const std::by
   ObjectHeader header;
   if (object.size() <= sizeof header) return nullptr;
   std::memcpy(&header, object.data(), sizeof header);
-  const jit::Hash128 hash = jit::hash(program);
   if (std::memcmp(header.magic, object_magic, sizeof object_magic) != 0 ||
-      !(header.target == hash_of(target)) || !(header.program == hash)) {
+      !(header.target == hash_of(target)) || !(header.program == jit::hash(program)) ||
+      header.tier > 1) {
     return nullptr;
   }
+  const auto tier = static_cast<Tier>(header.tier);
+  if (target.two_tiers && forced_tier().value_or(tier) != tier) return nullptr;
   const std::size_t size = object.size() - sizeof header;
   const auto* binary = reinterpret_cast<const unsigned char*>(object.data() + sizeof header);
   cl_int status = CL_SUCCESS, refused = CL_SUCCESS;
   const cl_program built = clCreateProgramWithBinary(target.context, 1, &target.device, &size,
                                                      &binary, &refused, &status);
   if (status != CL_SUCCESS || refused != CL_SUCCESS) return nullptr;
-  if (clBuildProgram(built, 1, &target.device, target.options.c_str(), nullptr, nullptr) !=
-      CL_SUCCESS) {
+  if (build(target, built, target.options) != CL_SUCCESS) {
     clReleaseProgram(built);
     return nullptr;
   }
-  return std::make_shared<const Kernel>(target, program, emit(target, program), built, hash);
+  Emitted emitted = emit(target, jit::inline_calls(program), tier);
+  return std::make_shared<const Kernel>(
+      target, program,
+      std::make_shared<const Code>(target, std::move(emitted.kernel), emitted.gangs, tier, built));
 }
 
 std::string code_text(const Target& target, const jit::Program& program) {
-  return emit(target, program).kernel.text;
+  return emit(target, jit::inline_calls(program), Tier::optimised).kernel.text;
 }
 
 }  // namespace noyau::opencl

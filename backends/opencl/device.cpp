@@ -14,6 +14,7 @@
 #include "backends/opencl/compiler.hpp"
 #include "backends/opencl/launch.hpp"
 #include "backends/opencl/memory.hpp"
+#include "backends/opencl/pocl.hpp"
 #include "core/forked.hpp"
 #include "core/module.hpp"
 #include "noyau/error.hpp"
@@ -23,7 +24,7 @@ namespace noyau::opencl {
 namespace {
 
 /// Changes when the same Program begins to give other code.
-constexpr int code_version = 1;
+constexpr int code_version = 2;
 
 template <class T>
 T number_of(cl_device_id device, cl_device_info what) {
@@ -78,6 +79,7 @@ Target target_of(cl_platform_id platform, cl_device_id device, int number) {
   target.name = fmt::format("opencl:{}", number);
   target.runs = is_cpu(device);
   target.float64 = number_of<cl_device_fp_config>(device, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
+  target.two_tiers = target.declares = is_pocl(text_of(platform, CL_PLATFORM_NAME));
   target.options = "-cl-std=CL1.2 -w";
   const auto floats = number_of<cl_device_fp_config>(device, CL_DEVICE_SINGLE_FP_CONFIG);
   if ((floats & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0) {
@@ -123,6 +125,12 @@ class OpenClDevice final : public QueuedDevice {
     return opencl::load(target_, object, program);
   }
   std::string code(const jit::Program& program) override { return code_text(target_, program); }
+
+  std::uint64_t submit(Submission submission) override {
+    check_process(target_.name);
+    improve_hot(target_, submission.steps);
+    return QueuedDevice::submit(std::move(submission));
+  }
 
  private:
   Queue& queue() const override { return queue_; }

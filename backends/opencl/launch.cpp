@@ -20,12 +20,10 @@ std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / 
 
 }  // namespace
 
-Runs spread_items(const std::int64_t* extent, std::int64_t cost, std::int64_t units) {
+Runs spread_items(const std::int64_t* extent, double cost, std::int64_t units) {
   constexpr std::int64_t least_cost = 30'000, threads_of_unit = 8, line = 64;
-  const std::int64_t items = extent[0] * extent[1] * extent[2];
-  std::int64_t wanted =
-      std::clamp<std::int64_t>(ceil_divide(items, 1) * std::max<std::int64_t>(cost, 1) / least_cost,
-                               1, units * threads_of_unit);
+  const auto most = static_cast<double>(units * threads_of_unit);
+  auto wanted = static_cast<std::int64_t>(std::clamp(cost / least_cost, 1.0, most));
   Runs runs;
   for (int axis = 2; axis >= 0; --axis) {
     const std::int64_t parts = std::min(wanted, extent[axis]);
@@ -62,14 +60,14 @@ Place Queue::place_of(std::byte* pointer, const Held& held, ClJob& job) {
   throw DeviceError(fmt::format("{}: a step was given memory that is not this device's", device_));
 }
 
-void Queue::set_argument(const Kernel& kernel, cl_uint index, const LaunchStep& step,
-                         const std::int64_t* extent, const Runs& runs, const Held& held,
-                         ClJob& job) {
-  const jit::KernelArgument& a = kernel.arguments[index];
+void Queue::set_argument(const Kernel& kernel, const Code& code, cl_uint index,
+                         const LaunchStep& step, const std::int64_t* extent, const Runs& runs,
+                         const Held& held, ClJob& job) {
+  const jit::KernelArgument& a = code.arguments[index];
   const auto n = static_cast<std::size_t>(a.number);
   cl_int status = CL_SUCCESS;
   const auto set = [&](const auto& value) {
-    status = clSetKernelArg(kernel.kernel(), index, sizeof value, &value);
+    status = clSetKernelArg(code.kernel, index, sizeof value, &value);
   };
   switch (a.kind) {
     case Kind::buffer:
@@ -77,14 +75,14 @@ void Queue::set_argument(const Kernel& kernel, cl_uint index, const LaunchStep& 
       break;
     case Kind::offset: {
       // The argument before is the buffer's handle.
-      const std::size_t size = size_of(kernel.arguments[index - 1].dtype);
+      const std::size_t size = size_of(code.arguments[index - 1].dtype);
       set(static_cast<cl_long>(place_of(step.pointers[n], held, job).offset / size));
       break;
     }
     case Kind::parameter:
       // The last one of gangs: how many items there are.
       if (n == step.parameters.size()) set(static_cast<cl_long>(step.extent[0]));
-      else status = clSetKernelArg(kernel.kernel(), index, size_of(a.dtype), &step.parameters[n]);
+      else status = clSetKernelArg(code.kernel, index, size_of(a.dtype), &step.parameters[n]);
       break;
     case Kind::extent:
       set(static_cast<cl_long>(extent[n]));
@@ -93,47 +91,50 @@ void Queue::set_argument(const Kernel& kernel, cl_uint index, const LaunchStep& 
       set(static_cast<cl_long>(runs.run[n]));
       break;
     case Kind::local: {
-      const jit::MemoryObject& m = kernel.memory[n];
+      const jit::MemoryObject& m = kernel.program().memory[n];
       const std::size_t bytes =
           step.parameters[static_cast<std::size_t>(m.size_parameter)] * size_of(m.dtype);
-      status = clSetKernelArg(kernel.kernel(), index, std::max<std::size_t>(bytes, 1), nullptr);
+      status = clSetKernelArg(code.kernel, index, std::max<std::size_t>(bytes, 1), nullptr);
       break;
     }
     case Kind::fault: {
       Fault& fault = job.faults.emplace_back();
-      fault.kernel = kernel.name;
+      fault.kernel = kernel.program().name;
       fault.handle = memory_.wrap(reinterpret_cast<std::byte*>(fault.word), sizeof fault.word);
       if (fault.handle == nullptr) status = CL_MEM_OBJECT_ALLOCATION_FAILURE;
       else set(fault.handle);
       break;
     }
   }
-  check(status, device_, fmt::format("clSetKernelArg({}) of kernel '{}'", index, kernel.name));
+  check(status, device_,
+        fmt::format("clSetKernelArg({}) of kernel '{}'", index, kernel.program().name));
 }
 
 void Queue::enqueue_kernel(const LaunchStep& step, const Held& held, ClJob& job, cl_event* event) {
   const auto& kernel = static_cast<const Kernel&>(*step.executable);
+  const std::shared_ptr<const Code> code = kernel.code();
   const std::int64_t gangs = ceil_divide(step.extent[0], jit::lane_count);
-  const std::int64_t extent[3] = {kernel.gangs ? gangs : step.extent[0], step.extent[1],
+  const std::int64_t extent[3] = {code->gangs ? gangs : step.extent[0], step.extent[1],
                                   step.extent[2]};
   if (extent[0] == 0 || extent[1] == 0 || extent[2] == 0) return;
   Runs runs;
-  if (kernel.runs) runs = spread_items(extent, kernel.cost, units_);
-  for (cl_uint k = 0; k < kernel.arguments.size(); ++k)
-    set_argument(kernel, k, step, extent, runs, held, job);
+  if (kernel.runs()) runs = spread_items(extent, kernel.cost_of(step), units_);
+  for (cl_uint k = 0; k < code->arguments.size(); ++k)
+    set_argument(kernel, *code, k, step, extent, runs, held, job);
+  const std::int32_t* const block = kernel.program().block_size;
   std::size_t global[3], local[3];
   for (int axis = 0; axis < 3; ++axis) {
-    local[axis] = static_cast<std::size_t>(kernel.block_size[axis]);
-    global[axis] = kernel.runs ? runs.threads[axis] : static_cast<std::size_t>(extent[axis]);
+    local[axis] = static_cast<std::size_t>(block[axis]);
+    global[axis] = kernel.runs() ? runs.threads[axis] : static_cast<std::size_t>(extent[axis]);
   }
-  if (!kernel.items) {
+  if (!kernel.items()) {
     global[0] = static_cast<std::size_t>(extent[0] * extent[1] * extent[2]) * local[0];
     global[1] = local[1];
     global[2] = local[2];
   }
-  const bool fixed = kernel.runs || !kernel.items;
-  check(clEnqueueNDRangeKernel(queue_, kernel.kernel(), 3, nullptr, global, fixed ? local : nullptr,
-                               0, nullptr, event),
+  const bool fixed = kernel.runs() || !kernel.items();
+  check(clEnqueueNDRangeKernel(queue_, code->kernel, 3, nullptr, global, fixed ? local : nullptr, 0,
+                               nullptr, event),
         device_, fmt::format("launching kernel '{}'", step.name));
 }
 

@@ -21,8 +21,8 @@ struct Runs {
   std::size_t threads[3] = {1, 1, 1};
   std::int64_t run[3] = {1, 1, 1};
 };
-/// Enough threads for `units` cores, none with too little to do.
-Runs spread_items(const std::int64_t* extent, std::int64_t cost, std::int64_t units);
+/// Enough threads for `units` cores, none with too little to do; `cost`: instructions of all items.
+Runs spread_items(const std::int64_t* extent, double cost, std::int64_t units);
 
 class Queue final : public DeviceQueue {
  public:
@@ -59,7 +59,7 @@ class Queue final : public DeviceQueue {
 
   void enqueue_step(const LaunchStep& step, const Held& held, ClJob& job);
   void enqueue_kernel(const LaunchStep& step, const Held& held, ClJob& job, cl_event* event);
-  void set_argument(const Kernel& kernel, cl_uint index, const LaunchStep& step,
+  void set_argument(const Kernel& kernel, const Code& code, cl_uint index, const LaunchStep& step,
                     const std::int64_t* extent, const Runs& runs, const Held& held, ClJob& job);
   Place place_of(std::byte* pointer, const Held& held, ClJob& job);
   void log(const ClJob& job) const;

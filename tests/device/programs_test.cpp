@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "core/device.hpp"
 #include "noyau/error.hpp"
 #include "tests/common/devices.hpp"
@@ -72,6 +74,20 @@ TEST_P(Programs, HandWritten) {
   for (const jit::testing::HandWritten& h : jit::testing::hand_written_programs()) {
     visit()(jit::parse_program(h.text), h.extent, h.parameters, h.buffers);
   }
+}
+// Devices that compile in two tiers start with the quick one, in the other tests.
+TEST_P(Programs, OptimisedAtOnce) {
+  ::setenv("NOYAU_TIER", "1", 1);
+  for (const jit::testing::HandWritten& h : jit::testing::hand_written_programs()) {
+    visit()(jit::parse_program(h.text), h.extent, h.parameters, h.buffers);
+  }
+  jit::testing::visit_private_arrays(visit());
+  jit::testing::visit_fma_and_select(visit());
+  int k = 0;
+  jit::testing::visit_random_control_flow([&](auto&&... launch) {
+    if (k++ % 4 == 0) visit()(launch...);
+  });
+  ::unsetenv("NOYAU_TIER");
 }
 TEST_P(Programs, EveryInstruction) {
   for (int t = 0; t < dtype_count; ++t) {
