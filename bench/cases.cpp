@@ -4,7 +4,10 @@
 
 #include <cmath>
 #include <numbers>
+#include <numeric>
+#include <span>
 
+#include "bench/device_probe.hpp"
 #include "bench/style_case.hpp"
 
 namespace ny = noyau;
@@ -12,7 +15,6 @@ namespace ny = noyau;
 namespace bench {
 namespace {
 
-constexpr std::int64_t N = std::int64_t{1} << 24, M = 4096;
 using Floats = std::vector<float>;
 
 ny::Array uniform(const ny::Shape& shape, double low, double high, std::uint64_t seed = 1) {
@@ -42,16 +44,28 @@ double compare(const Floats& got, const std::function<double(std::size_t)>& expe
 
 Floats host(const ny::Array& x) { return x.to_vector<float>(); }
 
+/// The beginning, middle and end of a vector: as much of a large one as is worth checking.
+Floats pieces(const ny::Array& x) {
+  constexpr std::int64_t most = std::int64_t{1} << 22;
+  const std::int64_t n = x.size(), length = std::min(n / 3, most);
+  x.wait();
+  Floats values;
+  for (const std::int64_t begin : {std::int64_t{0}, (n - length) / 2, n - length}) {
+    const Floats piece = host(x[ny::slice(begin, begin + length)]);
+    values.insert(values.end(), piece.begin(), piece.end());
+  }
+  return values;
+}
+
 /// A function of arrays, checked element by element.
 Run elementwise(std::vector<ny::Array> in,
                 std::function<ny::Array(const std::vector<ny::Array>&)> f,
                 std::function<double(const double*)> expected, Limit limit) {
-  Run run;
-  run.once = [=] { f(in).wait(); };
+  Run run = run_of([=] { return f(in); });
   run.error = [=] {
     std::vector<Floats> values;
-    for (const ny::Array& x : in) values.push_back(host(x));
-    return compare(host(f(in)), [&](std::size_t i) {
+    for (const ny::Array& x : in) values.push_back(pieces(x));
+    return compare(pieces(f(in)), [&](std::size_t i) {
       double at[4] = {};
       for (std::size_t k = 0; k < values.size(); ++k) at[k] = values[k][i];
       return expected(at);
@@ -65,6 +79,9 @@ ny::Array chain10(const ny::Array& x, const ny::Array& y) {
   ny::Array t = sqrt(x * y + x) - y;
   t = x / (t * t + 1.0) + y;
   return sqrt(t) * 0.5;
+}
+ny::Array chain20(const ny::Array& x, const ny::Array& y) {
+  return chain10(x, chain10(x, y) + 0.5);
 }
 double chain10(double x, double y) {
   double t = std::sqrt(x * y + x) - y;
@@ -87,30 +104,29 @@ double call_price(double s, double k, double t) {
   return s * cumulative(d) - k * std::exp(-0.02 * t) * cumulative(d - v);
 }
 
-Run sum_case() {
-  const ny::Array x = uniform({N}, -1, 2);
-  Run run;
-  run.once = [=] { sum(x).wait(); };
+Run sum_case(std::int64_t n) {
+  const ny::Array x = uniform({n}, -1, 2);
+  Run run = run_of([=] { return sum(x); });
   run.error = [=] {
     double total = 0;
     for (float v : host(x)) total += v;
     return std::abs(sum(x).item<float>() - total) / std::abs(total);
   };
-  run.limit = {Probe::read, 4.0 * static_cast<double>(N)};
+  run.limit = {Probe::read, 4.0 * static_cast<double>(n)};
   return run;
 }
 
-/// A function of the rows of a 4096 x 4096 matrix; expected gives one row of results.
+/// A function of the rows of a square matrix; expected gives one row of results.
 Run rows(const ny::Array& x, std::function<ny::Array(const ny::Array&)> f,
-         std::function<std::vector<double>(const float*)> expected, Limit limit) {
-  Run run;
-  run.once = [=] { f(x).wait(); };
+         std::function<std::vector<double>(std::span<const float>)> expected, Limit limit) {
+  Run run = run_of([=] { return f(x); });
   run.error = [=] {
     const Floats in = host(x), got = host(f(x));
-    const std::size_t width = got.size() / M;
+    const auto side = static_cast<std::size_t>(x.shape()[0]);
+    const std::size_t width = got.size() / side;
     double worst = 0;
-    for (std::size_t r = 0; r < M; r += 64) {
-      const auto want = expected(in.data() + r * M);
+    for (std::size_t r = 0; r < side; r += 64) {
+      const auto want = expected({in.data() + r * side, side});
       worst = std::max(worst, compare({got.begin() + static_cast<std::ptrdiff_t>(r * width),
                                        got.begin() + static_cast<std::ptrdiff_t>((r + 1) * width)},
                                       [&](std::size_t i) { return want[i]; }));
@@ -121,24 +137,66 @@ Run rows(const ny::Array& x, std::function<ny::Array(const ny::Array&)> f,
   return run;
 }
 
-std::vector<double> softmax_row(const float* x) {
+std::vector<double> softmax_row(std::span<const float> x) {
   double top = x[0], total = 0;
-  for (std::int64_t i = 0; i < M; ++i) top = std::max<double>(top, x[i]);
+  for (float v : x) top = std::max<double>(top, v);
   std::vector<double> e;
-  for (std::int64_t i = 0; i < M; ++i) total += e.emplace_back(std::exp(x[i] - top));
+  for (float v : x) total += e.emplace_back(std::exp(v - top));
   for (double& v : e) v /= total;
   return e;
 }
-std::vector<double> sum_row(const float* x) {
-  double total = 0;
-  for (std::int64_t i = 0; i < M; ++i) total += x[i];
-  return {total};
+std::vector<double> sum_row(std::span<const float> x) {
+  return {std::accumulate(x.begin(), x.end(), 0.0)};
+}
+/// Scaled and shifted by 1.5 and 0.25.
+std::vector<double> normalised_row(std::span<const float> x) {
+  const double n = static_cast<double>(x.size()),
+               mean = std::accumulate(x.begin(), x.end(), 0.0) / n;
+  double squares = 0;
+  for (float v : x) squares += (v - mean) * (v - mean);
+  std::vector<double> y;
+  for (float v : x) y.push_back((v - mean) / std::sqrt(squares / n + 1e-5) * 1.5 + 0.25);
+  return y;
+}
+ny::Array normalise(const ny::Array& x, const ny::Array& scale, const ny::Array& shift) {
+  const ny::Array centred = x - mean(x, 1, {.keepdims = true});
+  return centred / sqrt(mean(square(centred), 1, {.keepdims = true}) + 1e-5) * scale + shift;
+}
+
+Run column_sums(std::int64_t side) {
+  const ny::Array x = uniform({side, side}, -1, 2);
+  Run run = run_of([=] { return sum(x, 0); });
+  run.error = [=] {
+    const Floats in = host(x);
+    const auto n = static_cast<std::size_t>(side);
+    return compare(
+        host(sum(x, 0)),
+        [&](std::size_t i) {
+          double total = 0;
+          for (std::size_t r = 0; r < n; ++r) total += in[r * n + i];
+          return total;
+        },
+        503);
+  };
+  run.limit = {Probe::read, 4.0 * static_cast<double>(side * side)};
+  return run;
+}
+
+Run transposed(std::int64_t side) {
+  const ny::Array x = normal({side, side});
+  Run run = run_of([=] { return copy(transpose(x)); });
+  run.error = [=] {
+    const Floats in = host(x);
+    const auto n = static_cast<std::size_t>(side);
+    return compare(host(copy(transpose(x))), [&](std::size_t i) { return in[i % n * n + i / n]; });
+  };
+  run.limit = {Probe::copy, 8.0 * static_cast<double>(side * side)};
+  return run;
 }
 
 Run product(std::int64_t n) {
   const ny::Array a = normal({n, n}), b = normal({n, n}, 2);
-  Run run;
-  run.once = [=] { matmul(a, b).wait(); };
+  Run run = run_of([=] { return matmul(a, b); });
   run.error = [=] {
     const Floats x = host(a), y = host(b);
     const auto side = static_cast<std::size_t>(n);
@@ -157,23 +215,23 @@ Run product(std::int64_t n) {
 }
 
 /// 3 x 3, padding 1, c channels to c at s x s; or the gradient of its input.
-Run convolution(std::int64_t c, std::int64_t s, bool back) {
-  const ny::Array x = normal({1, c, s, s}),
+Run convolution(std::int64_t images, std::int64_t c, std::int64_t s, bool back) {
+  const ny::Array x = normal({images, c, s, s}),
                   w = (normal({c, c, 3, 3}, 2) / static_cast<float>(c)).eval();
   const auto f = [=] {
     if (!back) return conv2d(x, w, {.padding = 1});
     return ny::vjp([&](const ny::Array& v) { return conv2d(v, w, {.padding = 1}); },
-                   ny::zeros({1, c, s, s}), x);
+                   ny::zeros({images, c, s, s}), x);
   };
-  Run run;
-  run.once = [=] { f().wait(); };
+  Run run = run_of(f);
   run.error = [=] {
     const Floats in = host(x), weights = host(w);
     return compare(
         host(f()),
         [&](std::size_t i) {
-          const auto o = static_cast<std::int64_t>(i) / (s * s),
-                     h = static_cast<std::int64_t>(i) / s % s, v = static_cast<std::int64_t>(i) % s;
+          const auto at = static_cast<std::int64_t>(i);
+          const std::int64_t image = at / (c * s * s), o = at / (s * s) % c, h = at / s % s,
+                             v = at % s;
           double total = 0;
           for (std::int64_t k = 0; k < c; ++k)
             for (std::int64_t a = 0; a < 3; ++a)
@@ -181,14 +239,15 @@ Run convolution(std::int64_t c, std::int64_t s, bool back) {
                 const std::int64_t y = h + (back ? 1 - a : a - 1), z = v + (back ? 1 - b : b - 1);
                 if (y < 0 || y >= s || z < 0 || z >= s) continue;
                 const std::int64_t from = back ? k * c + o : o * c + k;
-                total += static_cast<double>(in[static_cast<std::size_t>((k * s + y) * s + z)]) *
+                total += static_cast<double>(
+                             in[static_cast<std::size_t>(((image * c + k) * s + y) * s + z)]) *
                          weights[static_cast<std::size_t>(from * 9 + a * 3 + b)];
               }
           return total;
         },
         997);
   };
-  run.limit = {Probe::fma, 18.0 * static_cast<double>(c * c * s * s)};
+  run.limit = {Probe::fma, 18.0 * static_cast<double>(images * c * c * s * s)};
   return run;
 }
 
@@ -229,84 +288,121 @@ Run dispatch_case() {
   return run;
 }
 
-std::vector<Case> make_cases() {
-  const double n = static_cast<double>(N);
-  std::vector<Case> list;
-  const auto add = [&](std::string name, std::string description, std::function<Run()> make) {
-    list.push_back({std::move(name), std::move(description), std::move(make)});
-  };
-  add("saxpy", "2.5 x + y, 2^24 float32", [=] {
-    return elementwise(
-        {normal({N}), normal({N}, 2)}, [](const auto& a) { return 2.5 * a[0] + a[1]; },
-        [](const double* v) { return 2.5 * v[0] + v[1]; }, {Probe::triad, 12 * n});
-  });
-  add("chain10", "ten operations on two inputs, 2^24", [=] {
-    return elementwise(
-        {uniform({N}, .5, 1.5), uniform({N}, .5, 1.5, 2)},
-        [](const auto& a) { return chain10(a[0], a[1]); },
-        [](const double* v) { return chain10(v[0], v[1]); }, {Probe::triad, 12 * n});
-  });
-  add("exp", "exp, 2^24", [=] {
-    return elementwise(
-        {uniform({N}, -5, 5)}, [](const auto& a) { return exp(a[0]); },
-        [](const double* v) { return std::exp(v[0]); }, {Probe::copy, 8 * n});
-  });
-  add("sin", "sin, 2^24", [=] {
-    return elementwise(
-        {uniform({N}, -10, 10)}, [](const auto& a) { return sin(a[0]); },
-        [](const double* v) { return std::sin(v[0]); }, {Probe::copy, 8 * n});
-  });
-  add("blackscholes", "price of a call, 3 inputs, 2^24", [=] {
-    return elementwise(
-        {uniform({N}, 10, 50), uniform({N}, 10, 50, 2), uniform({N}, .2, 2, 3)},
-        [](const auto& a) { return call_price(a[0], a[1], a[2]); },
-        [](const double* v) { return call_price(v[0], v[1], v[2]); }, {Probe::triad, 16 * n});
-  });
-  add("sum", "sum of 2^24", [] { return sum_case(); });
-  add("rowsum", "sums of the rows of 4096 x 4096", [=] {
-    return rows(uniform({M, M}, -1, 2), [](const ny::Array& x) { return sum(x, 1); }, sum_row,
-                {Probe::read, 4 * n});
-  });
-  add("softmax", "softmax of the rows of 4096 x 4096", [=] {
-    return rows(normal({M, M}), [](const ny::Array& x) { return softmax(x); }, softmax_row,
-                {Probe::copy, 8 * n});
-  });
-  add("transpose", "4096 x 4096, materialised", [=] {
-    const ny::Array x = normal({M, M});
-    Run run;
-    run.once = [=] { copy(transpose(x)).wait(); };
-    run.error = [=] {
-      const Floats in = host(x);
-      return compare(host(copy(transpose(x))),
-                     [&](std::size_t i) { return in[i % M * M + i / M]; });
-    };
-    run.limit = {Probe::copy, 8 * n};
-    return run;
-  });
-  for (std::int64_t side : {512, 1000, 1024, 2048})
-    add("sgemm" + std::to_string(side), "matrix product, float32", [=] { return product(side); });
-  for (auto [c, s] : {std::pair<std::int64_t, std::int64_t>{64, 224}, {256, 56}, {512, 28}}) {
-    add("conv" + std::to_string(c), "3x3 convolution", [=] { return convolution(c, s, false); });
-    add("convback" + std::to_string(c), "its input gradient",
-        [=] { return convolution(c, s, true); });
-  }
-  add("compile", "a kernel of twenty operations never seen before; limit_ms: an empty kernel",
-      [] { return compile_case(); });
-  add("dispatch", "x + y of one element, built, evaluated and waited for",
-      [] { return dispatch_case(); });
-  add("mandelbrot",
-      "2048 x 2048 pixels, 256 iterations; limit_ms: a scalar C++ loop on as many threads",
-      [] { return mandelbrot_case(); });
-  add("style_squeeze",
-      "one iteration of style transfer, SqueezeNet to fire7, 512 x 512, random weights",
-      [] { return style_case(); });
-  return list;
+void add_elementwise(std::vector<Case>& list, std::int64_t count) {
+  const double n = static_cast<double>(count);
+  const ny::Shape shape{count};
+  list.push_back({"saxpy", "2.5 x + y", [=] {
+                    return elementwise(
+                        {normal(shape), normal(shape, 2)},
+                        [](const auto& a) { return 2.5 * a[0] + a[1]; },
+                        [](const double* v) { return 2.5 * v[0] + v[1]; }, {Probe::triad, 12 * n});
+                  }});
+  list.push_back({"chain10", "ten operations on two inputs", [=] {
+                    return elementwise(
+                        {uniform(shape, .5, 1.5), uniform(shape, .5, 1.5, 2)},
+                        [](const auto& a) { return chain10(a[0], a[1]); },
+                        [](const double* v) { return chain10(v[0], v[1]); },
+                        {Probe::triad, 12 * n});
+                  }});
+  list.push_back({"chain20", "twenty operations on two inputs", [=] {
+                    return elementwise(
+                        {uniform(shape, .5, 1.5), uniform(shape, .5, 1.5, 2)},
+                        [](const auto& a) { return chain20(a[0], a[1]); },
+                        [](const double* v) { return chain10(v[0], chain10(v[0], v[1]) + 0.5); },
+                        {Probe::triad, 12 * n});
+                  }});
+  list.push_back({"exp", "exp", [=] {
+                    return elementwise(
+                        {uniform(shape, -5, 5)}, [](const auto& a) { return exp(a[0]); },
+                        [](const double* v) { return std::exp(v[0]); }, {Probe::copy, 8 * n});
+                  }});
+  list.push_back({"sin", "sin", [=] {
+                    return elementwise(
+                        {uniform(shape, -10, 10)}, [](const auto& a) { return sin(a[0]); },
+                        [](const double* v) { return std::sin(v[0]); }, {Probe::copy, 8 * n});
+                  }});
+  list.push_back(
+      {"blackscholes", "price of a call, 3 inputs", [=] {
+         return elementwise(
+             {uniform(shape, 10, 50), uniform(shape, 10, 50, 2), uniform(shape, .2, 2, 3)},
+             [](const auto& a) { return call_price(a[0], a[1], a[2]); },
+             [](const double* v) { return call_price(v[0], v[1], v[2]); }, {Probe::triad, 16 * n});
+       }});
+}
+
+void add_rows(std::vector<Case>& list, std::int64_t count) {
+  const double n = static_cast<double>(count);
+  const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(n)));
+  const ny::Shape square{side, side};
+  list.push_back({"sum", "sum of all", [=] { return sum_case(count); }});
+  list.push_back({"rowsum", "sums of the rows of a square matrix", [=] {
+                    return rows(uniform(square, -1, 2),
+                                [](const ny::Array& x) { return sum(x, 1); }, sum_row,
+                                {Probe::read, 4 * n});
+                  }});
+  list.push_back({"colsum", "sums of its columns", [=] { return column_sums(side); }});
+  list.push_back({"softmax", "softmax of its rows", [=] {
+                    return rows(normal(square), [](const ny::Array& x) { return softmax(x); },
+                                softmax_row, {Probe::copy, 8 * n});
+                  }});
+  list.push_back({"layernorm", "its rows normalised, scaled and shifted", [=] {
+                    const ny::Array scale = ny::full({side}, 1.5), shift = ny::full({side}, 0.25);
+                    ny::eval({scale, shift});
+                    return rows(normal(square),
+                                [=](const ny::Array& x) { return normalise(x, scale, shift); },
+                                normalised_row, {Probe::copy, 8 * n});
+                  }});
+  list.push_back({"transpose", "its transpose, materialised", [=] { return transposed(side); }});
 }
 
 }  // namespace
 
-const std::vector<Case>& cases() {
-  static const std::vector<Case> list = make_cases();
+Run run_of(std::function<ny::Array()> f) {
+  Run run;
+  run.once = [=] { f().wait(); };
+  run.enqueue = [=] { f().eval(); };
+  return run;
+}
+
+const Sizes* sizes_named(const std::string& name) {
+  static const Sizes cpu{std::int64_t{1} << 24, {512, 1000, 1024, 2048}, 1, 1, 512, 224};
+  static const Sizes gpu{std::int64_t{1} << 28, {512, 1024, 2048, 4096, 8192}, 16, 1, 512, 512};
+  static const Sizes tiny{std::int64_t{1} << 14, {64}, 2, 14, 64, 32};
+  return name == "cpu" ? &cpu : name == "gpu" ? &gpu : name == "tiny" ? &tiny : nullptr;
+}
+
+std::vector<Case> cases(const Sizes& sizes) {
+  std::vector<Case> list;
+  list.push_back({"copy", "a copy by the device's own queue",
+                  [=] { return queue_case(ny::LaunchStep::Kind::copy, sizes.elements); }});
+  list.push_back({"fill", "a fill by the device's own queue",
+                  [=] { return queue_case(ny::LaunchStep::Kind::fill, sizes.elements); }});
+  add_elementwise(list, sizes.elements);
+  add_rows(list, sizes.elements);
+  for (std::int64_t side : sizes.products)
+    list.push_back(
+        {"sgemm" + std::to_string(side), "matrix product, float32", [=] { return product(side); }});
+  for (auto [c, s] : {std::pair<std::int64_t, std::int64_t>{64, 224}, {256, 56}, {512, 28}}) {
+    const std::int64_t side = s / sizes.resolution;
+    for (const bool back : {false, true})
+      list.push_back({(back ? "convback" : "conv") + std::to_string(c),
+                      back ? "its input gradient" : "3x3 convolution",
+                      [=, n = sizes.images] { return convolution(n, c, side, back); }});
+  }
+  list.push_back({"compile",
+                  "a kernel of twenty operations never seen before; limit_ms: an empty one",
+                  [] { return compile_case(); }});
+  list.push_back({"dispatch", "x + y of one element, built, evaluated and waited for",
+                  [] { return dispatch_case(); }});
+  list.push_back(
+      {"mandelbrot",
+       "2048 x 2048 pixels, 256 iterations; limit_ms: a scalar C++ loop on as many threads",
+       [] { return mandelbrot_case(); }});
+  list.push_back({"style_squeeze",
+                  "one iteration of style transfer, SqueezeNet to fire7, random weights",
+                  [=] { return squeeze_case(sizes.picture); }});
+  list.push_back({"style_vgg", "one iteration of style transfer, VGG-19 to relu5_1, random weights",
+                  [=] { return vgg_case(sizes.vgg_picture); }});
   return list;
 }
 

@@ -6,8 +6,11 @@
 
 namespace bench {
 
-/// Loss and gradient of style transfer at 512 x 512 with seeded random weights.
-Run style_case();
+/// Loss and gradient of style transfer of a square picture, with seeded random weights: SqueezeNet
+/// to fire7.
+Run squeeze_case(std::int64_t side);
+/// VGG-19 (Simonyan, Zisserman 2014) to relu5_1.
+Run vgg_case(std::int64_t side);
 
 /// 2048 x 2048 pixels, 256 iterations at most; its yardstick is a scalar loop on as many threads.
 Run mandelbrot_case();

@@ -4,7 +4,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include "core/log.hpp"
 #include "core/module.hpp"
@@ -32,6 +34,17 @@ namespace {
 
 thread_local Device scope_device;
 
+/// The text's lines, each behind so many spaces and with an end.
+std::string indented(std::string_view text, std::size_t spaces) {
+  std::string result;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    result += fmt::format("{:{}}{}\n", "", spaces, line);
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+  }
+  return result;
+}
+
 /// "Devices found: cpu:0, null:0." and why each module that is absent is so.
 std::string what_there_is() {
   std::string text = "Devices found:";
@@ -40,8 +53,9 @@ std::string what_there_is() {
   text += '.';
   for (const ModuleReport& report : module_reports()) {
     if (report.loaded) continue;
-    text += fmt::format("\n  module {} ({}) is not loaded:", report.name, report.description);
-    for (const std::string& line : report.lines) text += "\n    " + line;
+    text += fmt::format("\n  module {} ({}) is not loaded:\n", report.name, report.description);
+    for (const std::string& line : report.lines) text += indented(line, 4);
+    text.pop_back();
   }
   return text;
 }
@@ -96,7 +110,7 @@ DeviceScope::DeviceScope(Device device) : previous_(scope_device) {
 DeviceScope::~DeviceScope() { scope_device = previous_; }
 
 std::string doctor_report() {
-  std::string text = fmt::format("Noyau {}\n\ndevices\n", build_id());
+  std::string text = fmt::format("build {}\n\ndevices\n", build_id());
   for (const auto& found : all_devices()) {
     text += fmt::format("  {:<8} {}\n", found->name(), found->description());
   }
@@ -105,7 +119,7 @@ std::string doctor_report() {
   for (const ModuleReport& report : module_reports()) {
     text += fmt::format("  {:<8} {}: {}\n", report.name, report.description,
                         report.loaded ? "loaded" : "absent");
-    for (const std::string& line : report.lines) text += fmt::format("             {}\n", line);
+    for (const std::string& line : report.lines) text += indented(line, 13);
   }
   return text;
 }

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -42,7 +43,8 @@ TEST(Device, MissingDeviceSaysWhatWasFoundAndWhyNotTheRest) {
   EXPECT_NE(message.find("null:0"), std::string::npos) << message;
   for (const ModuleReport& report : module_reports()) {
     if (!report.loaded) {
-      EXPECT_NE(message.find(report.lines.front()), std::string::npos) << message;
+      const std::string& line = report.lines.front();
+      EXPECT_NE(message.find(line.substr(0, line.find('\n'))), std::string::npos) << message;
     }
   }
 }
@@ -56,6 +58,7 @@ TEST(Device, ThoseThatRunComeFirst) {
 }
 
 TEST(Device, ScopeIsOfThisThreadAndNests) {
+  if (find_running_device() == nullptr) GTEST_SKIP() << "no device runs here";
   const Device null_device = device("null:0");
   const Device before = default_device();
   EXPECT_TRUE(before.can_run());
@@ -88,7 +91,11 @@ TEST(Device, DoctorNamesEveryModuleAndDevice) {
   const std::string report = doctor_report();
   for (const ModuleReport& module : module_reports()) {
     EXPECT_NE(report.find(module.name), std::string::npos);
-    for (const std::string& line : module.lines) EXPECT_NE(report.find(line), std::string::npos);
+    for (const std::string& said : module.lines) {
+      std::istringstream lines(said);
+      for (std::string line; std::getline(lines, line);)
+        EXPECT_NE(report.find("\n             " + line + '\n'), std::string::npos) << report;
+    }
   }
   for (const Device& found : devices()) {
     EXPECT_NE(report.find(found.name()), std::string::npos);

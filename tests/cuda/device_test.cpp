@@ -10,6 +10,7 @@
 
 #include "core/memory.hpp"
 #include "noyau/noyau.hpp"
+#include "tests/common/interpreter_device.hpp"
 #include "tests/cuda/fake/control.hpp"
 
 namespace noyau::test {
@@ -85,7 +86,7 @@ TEST_F(Cuda, AContextIsMadeWhenTheDeviceIsUsed) {
   EXPECT_EQ(contexts(), 1);
 }
 
-TEST_F(Cuda, KernelsGiveWhatTheCpuGives) {
+TEST_F(Cuda, KernelsGiveWhatTheInterpreterGives) {
   const std::vector<float> values = ramp(6 * 35);
   const auto results = [&](const Device& on) {
     const DeviceScope scope(on);
@@ -97,7 +98,7 @@ TEST_F(Cuda, KernelsGiveWhatTheCpuGives) {
       all.push_back(r.to_vector<float>());
     return all;
   };
-  const auto here = results(device_), there = results(device("cpu:0"));
+  const auto here = results(device_), there = results(interpreter_device());
   for (std::size_t k = 0; k < here.size(); ++k) EXPECT_EQ(here[k], there[k]) << k;
 }
 
