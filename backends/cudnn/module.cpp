@@ -1,0 +1,17 @@
+// Registers cuDNN's convolutions for CUDA devices.
+// SPDX-License-Identifier: Apache-2.0
+#include "core/module.hpp"
+
+#include "backends/cudnn/functions.hpp"
+#include "backends/cudnn/routines.hpp"
+#include "noyau_build_id.hpp"
+
+extern "C" const char* noyau_module_build_id() { return NOYAU_BUILD_ID; }
+
+extern "C" void noyau_module(noyau::ModuleHost& host) {
+  using namespace noyau::cudnn;
+  host.report(functions().description);
+  host.add_routine("cuda", make_convolution());
+  host.add_routine("cuda", make_convolution_input_gradient());
+  host.add_routine("cuda", make_convolution_weight_gradient());
+}
