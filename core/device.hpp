@@ -25,6 +25,7 @@ struct DeviceLimits {
       32 * 1024;  ///< shared memory of a block; half of L1 on a CPU: what a row may take
   std::int64_t cache_bytes = 32 << 20;  ///< the last-level cache: larger outputs are streamed
   std::int64_t memory_bytes = 0;
+  std::int64_t largest_buffer_bytes = 0;  ///< of one buffer; 0: only memory_bytes is a limit
   int vector_bytes = 64;
   int max_kernel_arguments = 1 << 20;  ///< buffers of one kernel
   bool float64 = true;
@@ -82,8 +83,9 @@ class PreparedCall {
   virtual std::int64_t workspace_bytes() const { return 0; }
   /// Runs on the device's queue. Pointers as in LibraryCall::inputs, output, workspace.
   virtual void run(std::span<const void* const> inputs, void* output, void* workspace) = 0;
-  /// On a device with a queue of the vendor's (CUDA: a CUstream, whose context is current):
-  /// enqueues the call there and returns.
+  /// On a device with a queue of the vendor's (CUDA: a CUstream, whose context is current; OpenCL:
+  /// a cl_command_queue, and each pointer leads to an opencl::Place): enqueues the call there and
+  /// returns.
   virtual void enqueue(void* queue, std::span<const void* const> inputs, void* output,
                        void* workspace) {
     (void)queue;
@@ -171,8 +173,8 @@ class DeviceBackend {
   /// before, before everything queued at either later. False when the only way is through the host.
   virtual bool copy_from_device(DeviceBackend& source, const std::byte* from, std::byte* to,
                                 std::size_t bytes);
-  /// What the vendor's libraries know the device by (CUDA: a CUcontext); nullptr when there is no
-  /// such thing.
+  /// What the vendor's libraries know the device by (CUDA: a CUcontext, OpenCL: a cl_device_id);
+  /// nullptr when there is no such thing.
   virtual void* native_context() { return nullptr; }
   /// The device that does the work: this one, unless it is another listed a second time.
   virtual DeviceBackend& original() { return *this; }

@@ -241,11 +241,13 @@ void Pool::trim(DeviceBackend& device) {
 
 void Pool::fail(DeviceBackend& device, std::size_t bytes, std::size_t limit) {
   const Statistics now = statistics();
+  const std::int64_t one_buffer = device.limits().largest_buffer_bytes;
   throw OutOfMemory(fmt::format(
       "[memory] {} cannot give {} bytes: {} bytes are in use, {} pooled, of at most {} (the "
-      "machine's memory or NOYAU_MEMORY_LIMIT). Let go of arrays, work in smaller pieces, or raise "
-      "the limit",
-      device.name(), bytes, now.in_use, now.pooled, limit));
+      "machine's memory or NOYAU_MEMORY_LIMIT){}. Let go of arrays, work in smaller pieces, or "
+      "raise the limit",
+      device.name(), bytes, now.in_use, now.pooled, limit,
+      one_buffer > 0 ? fmt::format(", one buffer at most {}", one_buffer) : ""));
 }
 
 Statistics Pool::statistics() {

@@ -31,7 +31,8 @@ class Emitter {
     else open_block();
     for (Value v = p_.entry(); v < p_.size(); ++v) instruction(v);
     for (int k = 0; k < item_loops_; ++k) close();
-    return {whole(), std::move(arguments_)};
+    std::string text = whole();  // after which it is known what it uses
+    return {std::move(text), std::move(arguments_), c_.uses_float64()};
   }
 
  private:

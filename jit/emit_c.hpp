@@ -39,6 +39,7 @@ struct EmitOptions {
 struct EmittedKernel {
   std::string text;
   std::vector<KernelArgument> arguments;
+  bool float64 = false;  ///< it computes in float64, which not every device has
 };
 inline constexpr const char* entry_name = "noyau_kernel";
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/forked.hpp"
+#include "core/grid.hpp"
 #include "core/log.hpp"
 #include "noyau/error.hpp"
 
@@ -16,7 +17,6 @@ namespace noyau::cuda {
 namespace {
 
 using Kind = jit::KernelArgument::Kind;
-constexpr std::int64_t most_blocks[3] = {0x7fffffff, 65535, 65535};
 constexpr std::int64_t default_shared_bytes = 48 << 10;  // more must be asked for
 
 Address address(const std::byte* pointer) { return reinterpret_cast<Address>(pointer); }
@@ -34,25 +34,6 @@ bool is_empty(const LaunchStep& step) {
 }
 
 }  // namespace
-
-Grid grid_of_items(const std::int64_t* extent, std::int64_t units) {
-  constexpr std::int64_t block = 256, blocks_of_unit = 32;
-  Grid grid;
-  std::int64_t free_threads = block, wanted = std::max<std::int64_t>(units, 1) * blocks_of_unit;
-  for (int axis = 0; axis < 3; ++axis) {
-    const auto up = static_cast<std::int64_t>(
-        std::bit_ceil(static_cast<std::uint64_t>(std::max<std::int64_t>(extent[axis], 1))));
-    const std::int64_t threads = std::min(free_threads, up);
-    free_threads /= threads;
-    const std::int64_t needed = (extent[axis] + threads - 1) / threads;
-    const std::int64_t blocks =
-        std::clamp<std::int64_t>(std::min(needed, wanted), 1, most_blocks[axis]);
-    wanted = std::max<std::int64_t>(wanted / blocks, 1);
-    grid.threads[axis] = static_cast<unsigned>(threads);
-    grid.blocks[axis] = static_cast<unsigned>(blocks);
-  }
-  return grid;
-}
 
 Queue::Queue(const Target& target, std::int64_t units)
     : DeviceQueue(target.name),

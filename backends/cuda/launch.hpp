@@ -15,14 +15,6 @@
 
 namespace noyau::cuda {
 
-/// Threads of a launch.
-struct Grid {
-  unsigned blocks[3] = {1, 1, 1};
-  unsigned threads[3] = {1, 1, 1};
-};
-/// For `extent` items, which step by the size of the launch, on `units` multiprocessors.
-Grid grid_of_items(const std::int64_t* extent, std::int64_t units);
-
 /// Runs steps in order on one stream. Any thread.
 class Queue final : public DeviceQueue {
  public:

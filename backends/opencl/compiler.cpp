@@ -60,20 +60,23 @@ struct Emitted {
 
 /// `flat` has no calls.
 Emitted emit(const Target& target, const jit::Program& flat, Tier tier) {
-  for (const jit::MemoryObject& m : flat.memory) {
-    if (m.dtype == float64 && !target.float64) {
-      throw NotImplemented(
-          fmt::format("compile: kernel '{}' uses float64, which {} does not have; use float32 or "
-                      "another device",
-                      flat.name, target.name));
-    }
-  }
+  Emitted emitted;
   if (target.runs && tier == Tier::optimised) {
     if (const auto gangs = jit::loop_over_lanes(flat)) {
-      return {jit::emit_c(*gangs, jit::opencl_dialect(), {.runs = true}), true};
+      emitted = {jit::emit_c(*gangs, jit::opencl_dialect(), {.runs = true}), true};
     }
   }
-  return {jit::emit_c(flat, jit::opencl_dialect(), {.runs = target.runs}), false};
+  if (!emitted.gangs) {
+    emitted.kernel = jit::emit_c(flat, jit::opencl_dialect(), {.runs = target.runs});
+  }
+  if (emitted.kernel.float64 && !target.float64) {
+    throw NotImplemented(
+        fmt::format("compile: kernel '{}' computes in float64, which {} does not have (its driver "
+                    "lacks the extension cl_khr_fp64); use float32, or another device for this: "
+                    "astype(x, float32), x.to(device)",
+                    flat.name, target.name));
+  }
+  return emitted;
 }
 
 std::optional<Tier> forced_tier() {
@@ -167,37 +170,6 @@ std::vector<std::byte> object_of(const Target& target, const Code& code, jit::Ha
 }
 
 }  // namespace
-
-std::string status_text(cl_int status) {
-  struct Known {
-    cl_int status;
-    const char* name;
-  };
-  static constexpr Known known[] = {
-      {CL_DEVICE_NOT_FOUND, "CL_DEVICE_NOT_FOUND"},
-      {CL_DEVICE_NOT_AVAILABLE, "CL_DEVICE_NOT_AVAILABLE"},
-      {CL_COMPILER_NOT_AVAILABLE, "CL_COMPILER_NOT_AVAILABLE"},
-      {CL_MEM_OBJECT_ALLOCATION_FAILURE, "CL_MEM_OBJECT_ALLOCATION_FAILURE"},
-      {CL_OUT_OF_RESOURCES, "CL_OUT_OF_RESOURCES"},
-      {CL_OUT_OF_HOST_MEMORY, "CL_OUT_OF_HOST_MEMORY"},
-      {CL_BUILD_PROGRAM_FAILURE, "CL_BUILD_PROGRAM_FAILURE"},
-      {CL_INVALID_VALUE, "CL_INVALID_VALUE"},
-      {CL_INVALID_BINARY, "CL_INVALID_BINARY"},
-      {CL_INVALID_BUILD_OPTIONS, "CL_INVALID_BUILD_OPTIONS"},
-      {CL_INVALID_KERNEL_ARGS, "CL_INVALID_KERNEL_ARGS"},
-      {CL_INVALID_WORK_GROUP_SIZE, "CL_INVALID_WORK_GROUP_SIZE"},
-      {CL_INVALID_BUFFER_SIZE, "CL_INVALID_BUFFER_SIZE"},
-      {-1001, "CL_PLATFORM_NOT_FOUND_KHR"}};
-  for (const Known& k : known) {
-    if (k.status == status) return fmt::format("{} ({})", status, k.name);
-  }
-  return std::to_string(status);
-}
-
-void check(cl_int status, std::string_view device, std::string_view call) {
-  if (status == CL_SUCCESS) return;
-  throw DeviceError(fmt::format("{}: {} failed: {}", device, call, status_text(status)));
-}
 
 // ---- Code
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/opencl/status.hpp"
 #include "core/device.hpp"
 #include "jit/emit_c.hpp"
 
@@ -85,10 +86,5 @@ std::shared_ptr<const Kernel> load(const Target& target, std::span<const std::by
 void improve_hot(const Target& target, std::span<const LaunchStep> steps);
 /// The OpenCL C.
 std::string code_text(const Target& target, const jit::Program& program);
-
-/// "-11 (CL_BUILD_PROGRAM_FAILURE)", for messages.
-std::string status_text(cl_int status);
-/// DeviceError naming the call unless `status` is CL_SUCCESS.
-void check(cl_int status, std::string_view device, std::string_view call);
 
 }  // namespace noyau::opencl

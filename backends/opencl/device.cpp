@@ -15,7 +15,9 @@
 #include "backends/opencl/launch.hpp"
 #include "backends/opencl/memory.hpp"
 #include "backends/opencl/pocl.hpp"
+#include "backends/opencl/pose.hpp"
 #include "core/forked.hpp"
+#include "core/log.hpp"
 #include "core/module.hpp"
 #include "noyau/error.hpp"
 #include "noyau_build_id.hpp"
@@ -54,7 +56,19 @@ std::string text_of(cl_platform_id platform, cl_platform_info what) {
 }
 
 bool is_cpu(cl_device_id device) {
-  return (number_of<cl_device_type>(device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0;
+  return (number_of<cl_device_type>(device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0 &&
+         !pose().gpu;
+}
+
+/// Whether host and device may work on the same memory without being told of each other's writes.
+/// GPUs that share the host's memory want buffers mapped for that; they get buffers of their own.
+bool shares_memory(cl_device_id device) {
+  return is_cpu(device) && !pose().memory &&
+         number_of<cl_bool>(device, CL_DEVICE_HOST_UNIFIED_MEMORY) != CL_FALSE;
+}
+
+bool has_float64(cl_device_id device) {
+  return number_of<cl_device_fp_config>(device, CL_DEVICE_DOUBLE_FP_CONFIG) != 0 && !pose().float32;
 }
 
 DeviceLimits limits_of(cl_device_id device) {
@@ -68,8 +82,11 @@ DeviceLimits limits_of(cl_device_id device) {
       static_cast<std::int64_t>(number_of<cl_ulong>(device, CL_DEVICE_GLOBAL_MEM_SIZE));
   limits.vector_bytes =
       static_cast<int>(4 * number_of<cl_uint>(device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT));
-  limits.float64 = number_of<cl_device_fp_config>(device, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
+  limits.largest_buffer_bytes =
+      static_cast<std::int64_t>(number_of<cl_ulong>(device, CL_DEVICE_MAX_MEM_ALLOC_SIZE));
+  limits.float64 = has_float64(device);
   limits.gangs = false;
+  limits.host_memory = shares_memory(device);
   return limits;
 }
 
@@ -78,7 +95,7 @@ Target target_of(cl_platform_id platform, cl_device_id device, int number) {
   target.device = device;
   target.name = fmt::format("opencl:{}", number);
   target.runs = is_cpu(device);
-  target.float64 = number_of<cl_device_fp_config>(device, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
+  target.float64 = has_float64(device);
   target.two_tiers = target.declares = is_pocl(text_of(platform, CL_PLATFORM_NAME));
   target.options = "-cl-std=CL1.2 -w";
   const auto floats = number_of<cl_device_fp_config>(device, CL_DEVICE_SINGLE_FP_CONFIG);
@@ -86,13 +103,22 @@ Target target_of(cl_platform_id platform, cl_device_id device, int number) {
     target.options += " -cl-fp32-correctly-rounded-divide-sqrt";
   }
   target.identity =
-      fmt::format("opencl {} | {} | {} | {} | {} | {}", text_of(platform, CL_PLATFORM_VERSION),
+      fmt::format("opencl {} | {} | {} | {} | {} | {} | {}", text_of(platform, CL_PLATFORM_VERSION),
                   text_of(device, CL_DEVICE_NAME), text_of(device, CL_DEVICE_VERSION),
-                  text_of(device, CL_DRIVER_VERSION), target.options, code_version);
+                  text_of(device, CL_DRIVER_VERSION), target.options, target.runs, code_version);
   cl_int status = CL_SUCCESS;
   target.context = clCreateContext(nullptr, 1, &device, nullptr, nullptr, &status);
   check(status, target.name, "clCreateContext");
   return target;
+}
+
+cl_command_queue make_queue(const Target& target) {
+  cl_int status = CL_SUCCESS;
+  const cl_command_queue queue =
+      clCreateCommandQueue(target.context, target.device,
+                           logging::level() >= 2 ? CL_QUEUE_PROFILING_ENABLE : 0, &status);
+  check(status, target.name, "clCreateCommandQueue");
+  return queue;
 }
 
 class OpenClDevice final : public QueuedDevice {
@@ -100,20 +126,44 @@ class OpenClDevice final : public QueuedDevice {
   OpenClDevice(cl_platform_id platform, cl_device_id device, int number)
       : limits_(limits_of(device)),
         target_(target_of(platform, device, number)),
-        description_(fmt::format("{}, {} units, {} MiB, {}, driver {}",
-                                 text_of(device, CL_DEVICE_NAME), limits_.compute_units,
-                                 limits_.memory_bytes >> 20, text_of(device, CL_DEVICE_VERSION),
-                                 text_of(device, CL_DRIVER_VERSION))),
-        memory_(target_.context),
-        queue_(target_, memory_, limits_.compute_units) {}
+        description_(
+            fmt::format("{}, {} units, {} MiB {}, {}, driver {}", text_of(device, CL_DEVICE_NAME),
+                        limits_.compute_units, limits_.memory_bytes >> 20,
+                        limits_.host_memory ? "shared with the host" : "of its own",
+                        text_of(device, CL_DEVICE_VERSION), text_of(device, CL_DRIVER_VERSION))),
+        commands_(make_queue(target_)),
+        memory_(target_.name, target_.context, commands_, limits_.host_memory,
+                static_cast<std::size_t>(limits_.largest_buffer_bytes)),
+        queue_(target_, commands_, memory_, limits_.compute_units) {}
 
   std::string name() const override { return target_.name; }
   std::string description() const override { return description_; }
   bool can_run() const override { return true; }
   const DeviceLimits& limits() const override { return limits_; }
 
-  std::byte* allocate(std::size_t bytes) override { return memory_.allocate(bytes); }
-  void release(std::byte* pointer, std::size_t bytes) override { memory_.release(pointer, bytes); }
+  std::byte* allocate(std::size_t bytes) override {
+    check_process(target_.name);
+    return memory_.allocate(bytes);
+  }
+  void release(std::byte* pointer, std::size_t bytes) override {
+    if (!is_forked_child()) memory_.release(pointer, bytes);
+  }
+  void copy_to_host(const std::byte* from, void* to, std::size_t bytes) override {
+    check_process(target_.name);
+    memory_.copy_to_host(from, to, bytes);
+  }
+  void copy_from_host(const void* from, std::byte* to, std::size_t bytes) override {
+    check_process(target_.name);
+    memory_.copy_from_host(from, to, bytes);
+  }
+  bool copy_from_device(DeviceBackend& source, const std::byte* from, std::byte* to,
+                        std::size_t bytes) override {
+    if (&source != this) return false;  // contexts share no buffers
+    check_process(target_.name);
+    memory_.copy(from, to, bytes);
+    return true;
+  }
+  void* native_context() override { return target_.device; }
 
   std::string code_identity() const override { return target_.identity; }
   ExecutableRef compile(const jit::Program& program) override {
@@ -138,6 +188,7 @@ class OpenClDevice final : public QueuedDevice {
   const DeviceLimits limits_;
   const Target target_;
   const std::string description_;
+  const cl_command_queue commands_;
   Memory memory_;
   mutable Queue queue_;
 };
@@ -194,26 +245,37 @@ std::vector<cl_device_id> devices_of(cl_platform_id platform) {
 void add_devices(ModuleHost& host) {
   prepare_pocl();
   int number = 0;
+  std::string looked_at;  // what is not used, and why
+  const auto report = [&](const std::string& line) {
+    host.report(line);
+    looked_at += "\n    " + line;
+  };
   for (const cl_platform_id platform : platforms()) {
-    host.report(fmt::format("platform {}, {}", text_of(platform, CL_PLATFORM_NAME),
-                            text_of(platform, CL_PLATFORM_VERSION)));
-    for (const cl_device_id id : devices_of(platform)) {
+    const std::vector<cl_device_id> ids = devices_of(platform);
+    report(fmt::format("platform {}, {}{}", text_of(platform, CL_PLATFORM_NAME),
+                       text_of(platform, CL_PLATFORM_VERSION),
+                       ids.empty() ? ": has no device; is the hardware there, and may this user "
+                                     "open it?"
+                                   : ""));
+    for (const cl_device_id id : ids) {
       const std::string called = text_of(id, CL_DEVICE_NAME);
       if (number_of<cl_bool>(id, CL_DEVICE_AVAILABLE) == CL_FALSE ||
           number_of<cl_bool>(id, CL_DEVICE_COMPILER_AVAILABLE) == CL_FALSE) {
-        host.report(fmt::format("  {}: not used, it is not available or has no compiler", called));
+        report(fmt::format("  {}: not used, it is not available or has no compiler", called));
         continue;
       }
-      if (number_of<cl_bool>(id, CL_DEVICE_HOST_UNIFIED_MEMORY) == CL_FALSE) {
-        host.report(fmt::format("  {}: not used, its memory is not the host's", called));
-        continue;
+      try {
+        auto device = std::make_unique<OpenClDevice>(platform, id, number);
+        report(fmt::format("  {}: {}", device->name(), device->description()));
+        finish_at_exit(*device);
+        host.add_device(std::move(device));
+        ++number;
+      } catch (const Error& error) {
+        report(fmt::format("  {}: not used: {}", called, error.what()));
       }
-      auto device = std::make_unique<OpenClDevice>(platform, id, number++);
-      host.report(fmt::format("  {}: {}", device->name(), device->description()));
-      finish_at_exit(*device);
-      host.add_device(std::move(device));
     }
   }
+  if (number == 0) throw DeviceError("OpenCL finds no device that can be used:" + looked_at);
 }
 
 }  // namespace

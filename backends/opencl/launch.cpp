@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
+#include "core/grid.hpp"
 #include "core/log.hpp"
 #include "jit/legalise.hpp"
 #include "noyau/error.hpp"
@@ -15,6 +17,7 @@ namespace noyau::opencl {
 namespace {
 
 using Kind = jit::KernelArgument::Kind;
+constexpr std::size_t block_threads = 256;
 
 std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -37,15 +40,10 @@ Runs spread_items(const std::int64_t* extent, double cost, std::int64_t units) {
   return runs;
 }
 
-Queue::Queue(const Target& target, Memory& memory, std::int64_t units)
-    : DeviceQueue(target.name), target_(target), memory_(memory), units_(units) {
-  cl_int status = CL_SUCCESS;
-  queue_ = clCreateCommandQueue(target.context, target.device,
-                                logging::level() >= 2 ? CL_QUEUE_PROFILING_ENABLE : 0, &status);
-  check(status, target.name, "clCreateCommandQueue");
-}
+Queue::Queue(const Target& target, cl_command_queue queue, Memory& memory, std::int64_t units)
+    : DeviceQueue(target.name), target_(target), queue_(queue), memory_(memory), units_(units) {}
 
-Place Queue::place_of(std::byte* pointer, const Held& held, ClJob& job) {
+Place Queue::place_of(const std::byte* pointer, const Held& held, ClJob& job) {
   const Place place = memory_.find(pointer);
   if (place.handle != nullptr) return place;
   for (const BufferRef& buffer : held) {
@@ -100,7 +98,9 @@ void Queue::set_argument(const Kernel& kernel, const Code& code, cl_uint index,
     case Kind::fault: {
       Fault& fault = job.faults.emplace_back();
       fault.kernel = kernel.program().name;
-      fault.handle = memory_.wrap(reinterpret_cast<std::byte*>(fault.word), sizeof fault.word);
+      fault.handle = memory_.shared()
+                         ? memory_.wrap(reinterpret_cast<std::byte*>(fault.word), sizeof fault.word)
+                         : memory_.copy_of(fault.word, sizeof fault.word);
       if (fault.handle == nullptr) status = CL_MEM_OBJECT_ALLOCATION_FAILURE;
       else set(fault.handle);
       break;
@@ -125,37 +125,54 @@ void Queue::enqueue_kernel(const LaunchStep& step, const Held& held, ClJob& job,
   std::size_t global[3], local[3];
   for (int axis = 0; axis < 3; ++axis) {
     local[axis] = static_cast<std::size_t>(block[axis]);
-    global[axis] = kernel.runs() ? runs.threads[axis] : static_cast<std::size_t>(extent[axis]);
+    global[axis] = kernel.runs() ? runs.threads[axis] : local[axis];
   }
   if (!kernel.items()) {
-    global[0] = static_cast<std::size_t>(extent[0] * extent[1] * extent[2]) * local[0];
-    global[1] = local[1];
-    global[2] = local[2];
+    global[0] *= static_cast<std::size_t>(extent[0] * extent[1] * extent[2]);
+  } else if (!kernel.runs()) {
+    std::size_t most = 1;
+    clGetKernelWorkGroupInfo(code->kernel, target_.device, CL_KERNEL_WORK_GROUP_SIZE, sizeof most,
+                             &most, nullptr);
+    const Grid grid = grid_of_items(
+        extent, units_, static_cast<std::int64_t>(std::bit_floor(std::min(most, block_threads))));
+    for (int axis = 0; axis < 3; ++axis) {
+      local[axis] = grid.threads[axis];
+      global[axis] = local[axis] * grid.blocks[axis];
+    }
   }
-  const bool fixed = kernel.runs() || !kernel.items();
-  check(clEnqueueNDRangeKernel(queue_, code->kernel, 3, nullptr, global, fixed ? local : nullptr, 0,
-                               nullptr, event),
-        device_, fmt::format("launching kernel '{}'", step.name));
+  check_launch(
+      clEnqueueNDRangeKernel(queue_, code->kernel, 3, nullptr, global, local, 0, nullptr, event),
+      device_, fmt::format("launching kernel '{}'", step.name));
+}
+
+void Queue::enqueue_library(const LaunchStep& step, const Held& held, ClJob& job, cl_event* begin,
+                            cl_event* end) {
+  std::vector<Place> places;
+  for (const std::byte* pointer : step.pointers)
+    places.push_back(pointer == nullptr ? Place{} : place_of(pointer, held, job));
+  const std::size_t inputs = places.size() - 2;
+  std::vector<const void*> in;
+  for (std::size_t k = 0; k < inputs; ++k) in.push_back(&places[k]);
+  const auto mark = [&](cl_event* event) {
+    if (event != nullptr) clEnqueueMarkerWithWaitList(queue_, 0, nullptr, event);
+  };
+  mark(begin);
+  step.call->enqueue(queue_, in, &places[inputs], &places[inputs + 1]);
+  mark(end);
 }
 
 void Queue::enqueue_step(const LaunchStep& step, const Held& held, ClJob& job) {
   pass_launch_fault_point(step.name);
-  cl_event event = nullptr;
+  cl_event begin = nullptr, event = nullptr;
   cl_event* const timed = logging::level() >= 2 ? &event : nullptr;
   const auto bytes = static_cast<std::size_t>(step.bytes);
   switch (step.kind) {
     case LaunchStep::Kind::kernel:
       enqueue_kernel(step, held, job, timed);
       break;
-    case LaunchStep::Kind::library: {
-      // Routines work on memory that the host shares: after everything before them.
-      check(clFinish(queue_), device_, "clFinish");
-      const std::size_t inputs = step.pointers.size() - 2;
-      const std::vector<const void*> in(
-          step.pointers.begin(), step.pointers.begin() + static_cast<std::ptrdiff_t>(inputs));
-      step.call->run(in, step.pointers[inputs], step.pointers[inputs + 1]);
+    case LaunchStep::Kind::library:
+      enqueue_library(step, held, job, timed == nullptr ? nullptr : &begin, timed);
       break;
-    }
     case LaunchStep::Kind::copy: {
       if (bytes == 0) break;
       const Place from = place_of(step.pointers[0], held, job),
@@ -174,7 +191,7 @@ void Queue::enqueue_step(const LaunchStep& step, const Held& held, ClJob& job) {
             device_, "clEnqueueFillBuffer");
     }
   }
-  if (event != nullptr) job.timed.push_back({event, std::string(step.name), step.bytes});
+  if (event != nullptr) job.timed.push_back({begin, event, std::string(step.name), step.bytes});
 }
 
 std::shared_ptr<Queue::Job> Queue::make_job() { return std::make_shared<ClJob>(); }
@@ -186,6 +203,11 @@ void Queue::enqueue(const Submission& submission, Job& job) {
 
 void Queue::mark(Job& job) noexcept {
   auto& ours = static_cast<ClJob&>(job);
+  for (Fault& fault : ours.faults) {
+    if (memory_.shared() || fault.handle == nullptr) continue;
+    fault.read = clEnqueueReadBuffer(queue_, fault.handle, CL_FALSE, 0, sizeof fault.word,
+                                     fault.word, 0, nullptr, nullptr);
+  }
   if (clEnqueueMarkerWithWaitList(queue_, 0, nullptr, &ours.finished) != CL_SUCCESS) {
     clFinish(queue_);
     ours.finished = nullptr;
@@ -215,8 +237,12 @@ Queue::ClJob::~ClJob() {
 void Queue::log(const ClJob& job) const {
   for (const Timed& t : job.timed) {
     cl_ulong begin = 0, end = 0;
-    clGetEventProfilingInfo(t.event, CL_PROFILING_COMMAND_START, sizeof begin, &begin, nullptr);
+    const cl_event first = t.begin == nullptr ? t.event : t.begin;
+    const cl_profiling_info from =
+        t.begin == nullptr ? CL_PROFILING_COMMAND_START : CL_PROFILING_COMMAND_END;
+    clGetEventProfilingInfo(first, from, sizeof begin, &begin, nullptr);
     clGetEventProfilingInfo(t.event, CL_PROFILING_COMMAND_END, sizeof end, &end, nullptr);
+    if (t.begin != nullptr) clReleaseEvent(t.begin);
     clReleaseEvent(t.event);
     log_run(t.name, static_cast<double>(end - begin) * 1e-6, t.bytes);
   }
@@ -229,13 +255,18 @@ void Queue::settle(Job& job) {
     clGetEventInfo(ours.finished, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status,
                    nullptr);
     if (status < 0 && !job.failure) {
-      job.failure = std::make_exception_ptr(
-          LaunchError(fmt::format("{}: a launch failed: {}", device_, status_text(status))));
+      job.failure = std::make_exception_ptr(LaunchError(fmt::format(
+          "{}: a kernel failed, this one or one before: {}", device_, explained(status))));
     }
   }
   for (const Fault& fault : ours.faults) {
     if (fault.handle != nullptr) clReleaseMemObject(fault.handle);
     const auto code = static_cast<std::int32_t>(fault.word[0]);
+    if (fault.read != CL_SUCCESS && !job.failure) {
+      job.failure = std::make_exception_ptr(
+          LaunchError(fmt::format("{}: reading whether kernel '{}' met a fault failed: {}", device_,
+                                  fault.kernel, explained(fault.read))));
+    }
     if (code == 0 || job.failure) continue;
     job.failure = std::make_exception_ptr(index_fault(fault.kernel, code, fault.word[1]));
   }

@@ -26,7 +26,8 @@ Runs spread_items(const std::int64_t* extent, double cost, std::int64_t units);
 
 class Queue final : public DeviceQueue {
  public:
-  Queue(const Target& target, Memory& memory, std::int64_t units);
+  /// `queue` is in order.
+  Queue(const Target& target, cl_command_queue queue, Memory& memory, std::int64_t units);
 
  private:
   /// What a submission holds: where external memory is found.
@@ -35,9 +36,11 @@ class Queue final : public DeviceQueue {
   struct Fault {
     std::int64_t word[2] = {0, 0};
     cl_mem handle = nullptr;
+    cl_int read = CL_SUCCESS;  ///< of reading them, where the host does not share them
     std::string kernel;
   };
   struct Timed {
+    cl_event begin = nullptr;  ///< of a library's call: a marker before it
     cl_event event = nullptr;
     std::string name;
     std::int64_t bytes = 0;
@@ -61,13 +64,15 @@ class Queue final : public DeviceQueue {
   void enqueue_kernel(const LaunchStep& step, const Held& held, ClJob& job, cl_event* event);
   void set_argument(const Kernel& kernel, const Code& code, cl_uint index, const LaunchStep& step,
                     const std::int64_t* extent, const Runs& runs, const Held& held, ClJob& job);
-  Place place_of(std::byte* pointer, const Held& held, ClJob& job);
+  void enqueue_library(const LaunchStep& step, const Held& held, ClJob& job, cl_event* begin,
+                       cl_event* end);
+  Place place_of(const std::byte* pointer, const Held& held, ClJob& job);
   void log(const ClJob& job) const;
 
   const Target& target_;
+  const cl_command_queue queue_;
   Memory& memory_;
   const std::int64_t units_;
-  cl_command_queue queue_ = nullptr;
 };
 
 }  // namespace noyau::opencl

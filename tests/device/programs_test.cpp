@@ -46,7 +46,7 @@ class Programs : public DeviceTest {
     step.name = program.name;
     for (const HostBuffer& b : buffers) {
       std::byte* memory = backend.allocate(b.bytes.size());
-      std::memcpy(memory, b.bytes.data(), b.bytes.size());
+      backend.copy_from_host(b.bytes.data(), memory, b.bytes.size());
       step.pointers.push_back(memory);
     }
     Submission submission;
@@ -55,7 +55,7 @@ class Programs : public DeviceTest {
     backend.wait(backend.submit(std::move(submission)));
     std::vector<HostBuffer> after = buffers;
     for (std::size_t k = 0; k < buffers.size(); ++k) {
-      std::memcpy(after[k].bytes.data(), step.pointers[k], after[k].bytes.size());
+      backend.copy_to_host(step.pointers[k], after[k].bytes.data(), after[k].bytes.size());
       backend.release(step.pointers[k], after[k].bytes.size());
     }
     const auto wanted = jit::testing::interpreted(program, extent, parameters, buffers);

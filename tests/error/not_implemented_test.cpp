@@ -28,7 +28,7 @@ const std::vector<Unsupported>& table() {
       {"backends/llvm/emit_ir.cpp", "has a barrier in blocks of", {}},
       {"backends/llvm/emit_ir.cpp", "prints, which the CPU cannot do yet", {}},
       {"backends/llvm/emit_ir.cpp", "has a shared array in blocks of more than", {}},
-      {"backends/opencl/compiler.cpp", "uses float64, which {} does not have", {}},
+      {"backends/opencl/compiler.cpp", "computes in float64, which {} does not have", {}},
       {"jit/emit_c.cpp", "has a size that is known at launch only", {}},
       {"jit/emit_c.cpp", "prints, which {} cannot", {}},
       {"ops/index.cpp", "subscripts that are arrays or masks are not there yet",
