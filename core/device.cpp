@@ -60,6 +60,14 @@ std::string what_there_is() {
   return text;
 }
 
+std::string answer(const std::function<std::string()>& line) {
+  try {
+    return line();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
 Device find_default() {
   const std::string wanted = environment::text("NOYAU_DEVICE");
   if (!wanted.empty()) {
@@ -120,6 +128,7 @@ std::string doctor_report() {
     text += fmt::format("  {:<8} {}: {}\n", report.name, report.description,
                         report.loaded ? "loaded" : "absent");
     for (const std::string& line : report.lines) text += indented(line, 13);
+    for (const auto& line : report.asked) text += indented(answer(line), 13);
   }
   return text;
 }

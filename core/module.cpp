@@ -59,10 +59,14 @@ class Host final : public ModuleHost {
     routines.push_back({std::move(device_prefix), std::move(routine)});
   }
   void report(std::string line) override { lines.push_back(std::move(line)); }
+  void report_when_asked(std::function<std::string()> line) override {
+    asked.push_back(std::move(line));
+  }
 
   std::vector<std::unique_ptr<DeviceBackend>> devices;
   std::vector<Routine> routines;
   std::vector<std::string> lines;
+  std::vector<std::function<std::string()>> asked;
 };
 
 /// Modules are loaded when a device of theirs is first asked for. A process that uses one device
@@ -158,7 +162,7 @@ void repeat_devices(std::vector<std::unique_ptr<DeviceBackend>>& devices) {
 void load(Registry& registry, std::size_t number) {
   const KnownModule& module = known_modules[number];
   ModuleReport& report = registry.reports[number];
-  report = {module.name, module.description, false, {}};
+  report = {module.name, module.description, false, {}, {}};
   for (const std::string& folder : module_folders()) {
     const std::string file = fmt::format("{}/noyau_{}.so", folder, module.name);
     // Never closed: drivers and code generators keep threads and thread-local state.
@@ -173,6 +177,7 @@ void load(Registry& registry, std::size_t number) {
     report.loaded = true;
     report.lines.push_back(file);
     for (auto& line : host.lines) report.lines.push_back(std::move(line));
+    report.asked = std::move(host.asked);
     registry.devices[number] = std::move(host.devices);
     repeat_devices(registry.devices[number]);
     for (auto& routine : host.routines) registry.routines.push_back(std::move(routine));

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,6 +21,9 @@ class ModuleHost {
   virtual void add_routine(std::string device_prefix, std::unique_ptr<LibraryRoutine> routine) = 0;
   /// One line for the doctor, e.g. "oneDNN 2.6.3".
   virtual void report(std::string line) = 0;
+  /// A line that takes trouble to find out: whether a library that was loaded also works. The
+  /// doctor alone asks; what `line` throws is shown, too.
+  virtual void report_when_asked(std::function<std::string()> line) = 0;
 };
 
 /// What a module exports: `extern "C" const char* noyau_module_build_id()` and
@@ -34,6 +38,7 @@ struct ModuleReport {
   bool loaded = false;
   std::vector<std::string>
       lines;  ///< paths tried with the loader's words; what the module said of itself
+  std::vector<std::function<std::string()>> asked;  ///< lines for the doctor
 };
 const std::vector<ModuleReport>& module_reports();
 

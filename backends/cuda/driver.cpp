@@ -101,6 +101,12 @@ void check(Status status, std::string_view device, std::string_view call) {
   throw DeviceError(fmt::format("{}: {} failed: {}", device, call, status_text(status)));
 }
 
+DeviceNumber first_device() {
+  DeviceNumber number = 0;
+  check(driver().device_get(&number, 0), "cuda:0", "cuDeviceGet");
+  return number;
+}
+
 Context PrimaryContext::get() const {
   std::call_once(once_, [this] {
     check(driver().device_primary_ctx_retain(&context_, number_), device_,

@@ -140,6 +140,9 @@ std::string status_text(Status status);
 /// DeviceError naming device and call unless `status` is success.
 void check(Status status, std::string_view device, std::string_view call);
 
+/// The device that the driver lists first. DeviceError when there is none.
+DeviceNumber first_device();
+
 /// The context of a device that all users of a process share, made when it is first asked for: a
 /// process that uses one of eight devices has one, which takes time and some 500 MiB of memory.
 class PrimaryContext {

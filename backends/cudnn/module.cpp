@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/module.hpp"
 
+#include "backends/cuda/driver.hpp"
 #include "backends/cudnn/functions.hpp"
 #include "backends/cudnn/routines.hpp"
 #include "noyau_build_id.hpp"
@@ -14,4 +15,9 @@ extern "C" void noyau_module(noyau::ModuleHost& host) {
   host.add_routine("cuda", make_convolution());
   host.add_routine("cuda", make_convolution_input_gradient());
   host.add_routine("cuda", make_convolution_weight_gradient());
+  host.report_when_asked([] {
+    const noyau::cuda::PrimaryContext first("cuda:0", noyau::cuda::first_device());
+    const HandleScope handle(first.get());
+    return std::string("works on cuda:0");
+  });
 }

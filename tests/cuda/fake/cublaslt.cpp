@@ -184,6 +184,7 @@ Status cublasLtMatmulPreferenceSetAttribute(Preference p, PreferenceAttribute wh
   else return refuse("an attribute of a preference");
   return success;
 }
+#ifndef NOYAU_FAKE_WITHOUT_HEURISTIC
 Status cublasLtMatmulAlgoGetHeuristic(Handle handle, Operation o, Layout a, Layout b, Layout c,
                                       Layout d, Preference p, int wanted, HeuristicResult* results,
                                       int* found) {
@@ -204,6 +205,7 @@ Status cublasLtMatmulAlgoGetHeuristic(Handle handle, Operation o, Layout a, Layo
   *found = 1;
   return success;
 }
+#endif
 Status cublasLtMatmul(Handle handle, Operation o, const void* alpha, const void* pa, Layout a,
                       const void* pb, Layout b, const void* beta, const void* pc, Layout c,
                       void* pd, Layout d, const Algorithm* algorithm, void* workspace,

@@ -246,10 +246,12 @@ Status cudnnSetConvolution2dDescriptor(ConvolutionDescriptor c, int ph, int pw, 
   *c = {{ph, pw}, {sh, sw}, {dh, dw}, 1, type, default_math};
   return success;
 }
+#ifndef NOYAU_FAKE_WITHOUT_MATH
 Status cudnnSetConvolutionMathType(ConvolutionDescriptor c, Math math) {
   c->math = math;
   return success;
 }
+#endif
 Status cudnnSetConvolutionGroupCount(ConvolutionDescriptor c, int groups) {
   c->groups = groups;
   return success;

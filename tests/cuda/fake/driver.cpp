@@ -1,6 +1,6 @@
 // A libcuda.so.1 for tests: three devices on the host's memory, whose kernels are shared objects.
-// $NOYAU_FAKE_CUDA makes it fail from the start: "init" (cuInit), "none" (no device).
-// SPDX-License-Identifier: Apache-2.0
+// $NOYAU_FAKE_CUDA makes it fail from the start: "init" (cuInit), "none" (no device), "old" (a
+// driver for CUDA 11.8). SPDX-License-Identifier: Apache-2.0
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -113,7 +113,7 @@ extern "C" {
 
 int cuInit(unsigned) { return wants("init") ? 999 : 0; }
 int cuDriverGetVersion(int* version) {
-  *version = 13000;
+  *version = wants("old") ? 11080 : 13000;
   return 0;
 }
 int cuGetErrorName(int status, const char** name) {
