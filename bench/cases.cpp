@@ -392,6 +392,8 @@ std::vector<Case> cases(const Sizes& sizes) {
   list.push_back({"compile",
                   "a kernel of twenty operations never seen before; limit_ms: an empty one",
                   [] { return compile_case(); }});
+  list.push_back({"disk_hit", "a kernel of twenty operations from the disk cache; limit_ms: 1",
+                  [] { return disk_hit_case(); }});
   list.push_back({"dispatch", "x + y of one element, built, evaluated and waited for",
                   [] { return dispatch_case(); }});
   list.push_back(

@@ -14,6 +14,8 @@ Run vgg_case(std::int64_t side);
 
 /// 2048 x 2048 pixels, 256 iterations at most; its yardstick is a scalar loop on as many threads.
 Run mandelbrot_case();
+/// A kernel of twenty operations that is on disk and not in memory: from asked for to callable.
+Run disk_hit_case();
 
 /// Milliseconds to compile and run a kernel with nothing in it but a load and a store, never seen
 /// before.

@@ -7,17 +7,22 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <map>
 
 #include "core/memory.hpp"
 #include "noyau/noyau.hpp"
 #include "tests/common/interpreter_device.hpp"
+#include "tests/common/spawn.hpp"
+#include "tests/common/temporary_directory.hpp"
 #include "tests/cuda/fake/control.hpp"
 
 namespace noyau::test {
 namespace {
 
-/// What the fake compiler makes has no place in anybody's cache.
-const bool no_cache = setenv("NOYAU_CACHE", "0", 1) == 0;
+/// What the fake compiler makes has no place in anybody's cache, but for that of a child below.
+const bool no_cache = setenv("NOYAU_CACHE", "0", 0) == 0;
 
 class Cuda : public ::testing::Test {
  protected:
@@ -199,6 +204,55 @@ store y[%i], %w
   std::vector<std::byte> damaged = object;
   damaged[0] = std::byte{0};
   EXPECT_EQ(backend.load(damaged, program), nullptr);
+}
+
+/// Runs another test of this program in a process of its own; what that wrote to standard error.
+std::string run_test(const std::string& name, std::map<std::string, std::string> environment) {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe");
+  Process child({self, "--gtest_also_run_disabled_tests", "--gtest_filter=" + name},
+                std::move(environment));
+  EXPECT_EQ(child.wait(), 0) << name;
+  return child.errors();
+}
+
+TEST_F(Cuda, DISABLED_OneDeviceTwice) {
+  const std::vector<float> values = ramp(1000);
+  const Array x = array(values), there = (x * 2.0f).to(device("cuda:3"));
+  EXPECT_EQ(there.device().name(), "cuda:3");
+  fake_cuda::forget();
+  EXPECT_EQ(((there + 1.0f).to(device_) - x * 2.0f).to_vector<float>(),
+            std::vector<float>(1000, 1.0f));
+  const auto calls = fake_cuda::calls();  // no way but within the device
+  EXPECT_EQ(std::count(calls.begin(), calls.end(), "copy 4000"), 2);
+  EXPECT_EQ(std::count(calls.begin(), calls.end(), "to host 4000"), 1);
+  const Array a = array(ramp(64), {8, 8}).to(there.device());
+  EXPECT_EQ(matmul(a, a).to(device_).to_vector<float>(),
+            matmul(a.to(device_), a.to(device_)).to_vector<float>());
+}
+
+TEST_F(Cuda, ADeviceMayBeListedTwice) {
+  (void)run_test("*OneDeviceTwice", {{"NOYAU_DEVICES", "cuda:0*2"}});
+}
+
+/// Run by the test below, in processes of its own.
+TEST_F(Cuda, DISABLED_CompilesAndSays) {
+  const Array x = array(ramp(60), {6, 10});
+  (void)(softmax(x, 1) + 1.0f).to_vector<float>();
+  (void)sum(exp(x), {0}).to_vector<float>();
+  const Statistics s = statistics();
+  fprintf(stderr, "compiled %d, from disk %d\n", static_cast<int>(s.kernels_compiled),
+          static_cast<int>(s.disk_cache_hits));
+}
+
+TEST_F(Cuda, ASecondProcessCompilesNothing) {
+  const TemporaryDirectory cache;
+  std::filesystem::permissions(cache.path(), std::filesystem::perms::owner_all);
+  const auto run = [&] {
+    return run_test("*CompilesAndSays",
+                    {{"NOYAU_CACHE", "1"}, {"NOYAU_CACHE_DIR", cache.path().string()}});
+  };
+  EXPECT_NE(run().find("compiled 2, from disk 0"), std::string::npos);
+  EXPECT_NE(run().find("compiled 0, from disk 2"), std::string::npos);
 }
 
 TEST_F(Cuda, UseInAForkedChildThrows) {
