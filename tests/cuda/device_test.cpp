@@ -172,6 +172,16 @@ TEST_F(Cuda, MemoryGoesBack) {
   EXPECT_EQ(fake_cuda::live_blocks(), before);
 }
 
+TEST_F(Cuda, MemoryIsHandedOnInTheOrderOfTheStream) {
+  const Array x = array(ramp(5000));
+  (x * 2.0f).eval();
+  const int blocks = fake_cuda::live_blocks();
+  fake_cuda::hold(true);  // nothing has run, and nobody waits for it
+  for (int k = 0; k < 5; ++k) (x * static_cast<float>(k)).eval();
+  EXPECT_EQ(fake_cuda::live_blocks(), blocks);
+  fake_cuda::hold(false);
+}
+
 TEST_F(Cuda, RefusedTextIsShownWithNumbers) {
   setenv("NOYAU_FAKE_NVRTC", "refuse", 1);
   try {
