@@ -173,7 +173,8 @@ class DeviceBackend {
   /// before, before everything queued at either later. False when the only way is through the host.
   virtual bool copy_from_device(DeviceBackend& source, const std::byte* from, std::byte* to,
                                 std::size_t bytes);
-  /// What the vendor's libraries know the device by (CUDA: a CUcontext, OpenCL: a cl_device_id);
+  /// What the vendor's libraries know the device by (CUDA: a CUcontext, OpenCL: its
+  /// cl_command_queue);
   /// nullptr when there is no such thing.
   virtual void* native_context() { return nullptr; }
   /// The device that does the work: this one, unless it is another listed a second time.

@@ -40,6 +40,7 @@ constexpr KnownModule known_modules[] = {
     {"cublaslt", "cuda", "NVIDIA's GPUs: matmul by cuBLASLt"},
     {"cudnn", "cuda", "NVIDIA's GPUs: convolution by cuDNN"},
     {"opencl", "opencl", "every OpenCL device: kernels compiled by its driver"},
+    {"clblast", "opencl", "OpenCL's GPUs: matmul by CLBlast"},
     {"null", "null", "plans and emits for a device that never runs"},
 };
 constexpr std::size_t module_count = std::size(known_modules);

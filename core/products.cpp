@@ -3,6 +3,7 @@
 #include "core/products.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace noyau {
 namespace {
@@ -117,6 +118,27 @@ std::optional<Product> product_of(const LibraryCall& call) {
   swap_if_transposed(p);
   fold_batch_into_rows(p);
   return p;
+}
+
+std::int64_t rounds_of(const std::vector<Batch>& axes) {
+  std::int64_t rounds = 1;
+  for (const Batch& axis : axes) {
+    if (__builtin_mul_overflow(rounds, axis.extent, &rounds))
+      return std::numeric_limits<std::int64_t>::max();
+  }
+  return rounds;
+}
+
+Batch batch_at(const std::vector<Batch>& axes, std::int64_t round) {
+  Batch at{0, 0, 0, 0};
+  for (std::size_t k = axes.size(); k-- > 0;) {
+    const Batch& axis = axes[k];
+    at.a += round % axis.extent * axis.a;
+    at.b += round % axis.extent * axis.b;
+    at.out += round % axis.extent * axis.out;
+    round /= axis.extent;
+  }
+  return at;
 }
 
 bool is_row_major(const Matrix& m, std::int64_t columns) {

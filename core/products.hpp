@@ -44,6 +44,12 @@ bool is_column_major(const Matrix& m, std::int64_t rows);
 /// where that can be had. nullopt when it is none, or has strides that no library describes.
 std::optional<Product> product_of(const LibraryCall& call);
 
+/// How often a call of two matrices is made for these axes of batch; the largest number when that
+/// is no number of 64 bits.
+std::int64_t rounds_of(const std::vector<Batch>& axes);
+/// The elements from each operand's beginning to its matrix of the `round`-th of them; extent 0.
+Batch batch_at(const std::vector<Batch>& axes, std::int64_t round);
+
 /// The three arrays of a convolution, whichever of them is computed.
 struct ConvolutionViews {
   const TensorView* x = nullptr;

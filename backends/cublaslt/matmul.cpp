@@ -80,15 +80,13 @@ std::optional<Problem> check(const LibraryCall& call) {
     problem.outer.pop_back();
   }
   problem.batch = inner.extent;
-  std::int64_t rounds = 1;
-  for (const Batch& axis : problem.outer)
-    if (__builtin_mul_overflow(rounds, axis.extent, &rounds)) return std::nullopt;
   // By columns everything is transposed: out^T = b^T a^T.
   const auto a = operand(p.swapped ? 0 : 1, p.b, p.k, p.n, inner.b);
   const auto b = operand(p.swapped ? 1 : 0, p.a, p.m, p.k, inner.a);
   const auto d = operand(-1, p.out, p.m, p.n, inner.out);
   constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
-  if (!a || !b || !d || rounds > most_rounds || inner.extent > most) return std::nullopt;
+  if (!a || !b || !d || rounds_of(problem.outer) > most_rounds || inner.extent > most)
+    return std::nullopt;
   for (const Operand* o : {&*a, &*b, &*d})
     if (o->rows > most || o->columns > most || o->leading > most) return std::nullopt;
   problem.a = *a;
@@ -228,20 +226,9 @@ class PreparedMatmul final : public PreparedCall {
   void enqueue(void* stream, std::span<const void* const> inputs, void* output,
                void* workspace) override {
     if (p_.bias) described_.set(bias_pointer, inputs[2]);
-    std::int64_t rounds = 1;
-    for (const Batch& axis : p_.outer) rounds *= axis.extent;
-    for (std::int64_t round = 0; round < rounds; ++round) {
-      Batch at{0, 0, 0, 0};
-      std::int64_t left = round;
-      for (std::size_t k = p_.outer.size(); k-- > 0;) {
-        const Batch& axis = p_.outer[k];
-        at.a += left % axis.extent * axis.a;
-        at.b += left % axis.extent * axis.b;
-        at.out += left % axis.extent * axis.out;
-        left /= axis.extent;
-      }
-      launch(stream, inputs, output, workspace, at);
-    }
+    const std::int64_t rounds = rounds_of(p_.outer);
+    for (std::int64_t round = 0; round < rounds; ++round)
+      launch(stream, inputs, output, workspace, batch_at(p_.outer, round));
   }
 
  private:

@@ -163,7 +163,7 @@ class OpenClDevice final : public QueuedDevice {
     memory_.copy(from, to, bytes);
     return true;
   }
-  void* native_context() override { return target_.device; }
+  void* native_context() override { return commands_; }
 
   std::string code_identity() const override { return target_.identity; }
   ExecutableRef compile(const jit::Program& program) override {

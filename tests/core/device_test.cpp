@@ -34,7 +34,7 @@ TEST(Device, EveryModuleIsReportedInOrder) {
     EXPECT_FALSE(report.lines.empty()) << report.name;  // a path, or the loader's words
   }
   EXPECT_EQ(names, (std::vector<std::string>{"llvm", "onednn", "cuda", "cublaslt", "cudnn",
-                                             "opencl", "null"}));
+                                             "opencl", "clblast", "null"}));
 }
 
 TEST(Device, MissingDeviceSaysWhatWasFoundAndWhyNotTheRest) {
