@@ -126,7 +126,11 @@ struct Descriptors {
                     "cublasLtMatmulDescCreate");
     if (p.a.transposed) set(transpose_a, transposed);
     if (p.b.transposed) set(transpose_b, transposed);
-    if (p.bias) set(epilogue, epilogue_bias);
+    if (p.bias) {
+      set(epilogue, epilogue_bias);
+      // The heuristic wants some address; the call sets its own.
+      set(bias_pointer, reinterpret_cast<const void*>(std::uintptr_t{256}));
+    }
     describe(a.value, p, p.a);
     describe(b.value, p, p.b);
     describe(d.value, p, p.d);

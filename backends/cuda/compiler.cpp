@@ -6,6 +6,7 @@
 
 #include "backends/cuda/nvrtc.hpp"
 #include "core/fault.hpp"
+#include "core/forked.hpp"
 #include "noyau/error.hpp"
 
 namespace noyau::cuda {
@@ -82,6 +83,7 @@ Kernel::Kernel(const Target& target, const jit::Program& program,
 }
 
 Kernel::~Kernel() {
+  if (is_forked_child()) return;
   const ContextScope scope(target_.context());
   driver().module_unload(module_);
 }

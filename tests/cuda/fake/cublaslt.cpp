@@ -193,6 +193,7 @@ Status cublasLtMatmulAlgoGetHeuristic(Handle handle, Operation o, Layout a, Layo
   if (const char* why = fault_of(*o, *a, *b, *c, *d)) return refuse(why);
   fake::called("cublasLtMatmulAlgoGetHeuristic", "heuristic");
   if (wants("none")) return not_supported_here;
+  if (o->epilogue == epilogue_bias && o->bias == nullptr) return refuse("no bias");
   if (wanted < 1 || p->schemes != reduce_in_compute_type) return refuse("reduction schemes");
   HeuristicResult& r = results[0];
   r = {};
