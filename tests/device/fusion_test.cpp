@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
+#include <tuple>
 
 #include "core/eval.hpp"
 #include "noyau/noyau.hpp"
@@ -28,16 +30,32 @@ Counts counts_of(const std::function<void()>& f) {
   return {log.kernels(), log.copies(), log.compiled()};
 }
 
-TEST_P(Fusion, KernelCounts) {
+/// Each expression on each device.
+class KernelCounts : public ::testing::TestWithParam<std::tuple<std::string, std::size_t>> {};
+
+TEST_P(KernelCounts, AreAsPlanned) {
+  const DeviceScope scope(device(std::get<0>(GetParam())));
+  const KernelCount& count = kernel_counts()[std::get<1>(GetParam())];
   jit::PlanOptions options;
   options.library = false;
-  const PlanScope scope(options);
-  for (const KernelCount& count : kernel_counts()) {
-    const std::vector<Array> arrays = count.make();
-    EXPECT_EQ(counts_of([&] { eval(arrays); }).kernels, count.kernels) << count.name << '\n'
-                                                                       << explain(count.make());
-  }
+  const PlanScope plans(options);
+  const std::vector<Array> arrays = count.make();
+  const auto wanted = expected(arrays);
+  EXPECT_EQ(counts_of([&] { eval(arrays); }).kernels, count.kernels) << explain(count.make());
+  for (std::size_t k = 0; k < arrays.size(); ++k)
+    EXPECT_TRUE(agrees(reference::computed(arrays[k]), wanted[k]));
 }
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(KernelCounts);
+INSTANTIATE_TEST_SUITE_P(device, KernelCounts,
+                         ::testing::Combine(::testing::ValuesIn(running_devices()),
+                                            ::testing::Range(std::size_t{0},
+                                                             kernel_counts().size())),
+                         [](const auto& test) {
+                           std::string name = std::get<0>(test.param) + '_';
+                           std::replace(name.begin(), name.end(), ':', '_');
+                           return name + kernel_counts()[std::get<1>(test.param)].name;
+                         });
 
 TEST_P(Fusion, AThousandScalarsCompileOneKernel) {
   const Array x = ones({77});
