@@ -27,6 +27,7 @@ struct DeviceLimits {
   std::int64_t memory_bytes = 0;
   std::int64_t largest_buffer_bytes = 0;  ///< of one buffer; 0: only memory_bytes is a limit
   int vector_bytes = 64;
+  int block_threads = 0;  ///< threads that a block should have; 0 where threads are SIMD lanes
   int max_kernel_arguments = 1 << 20;  ///< buffers of one kernel
   bool float64 = true;
   bool gangs = true;        ///< 32 threads of a block exchange values at little cost

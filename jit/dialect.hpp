@@ -26,8 +26,12 @@ struct Dialect {
   /// thread in its block.
   std::string_view item[3], items[3], thread[3];
   std::string_view block;  ///< int64: the block, counted along axis 0 alone
-  /// Before a loop whose rounds do not depend on each other, and before one that is rarely run.
-  std::string_view independent_loop, brief_loop;
+  /// Before a loop whose rounds do not depend on each other, one that is rarely run, and those of
+  /// which the compiler is to copy all rounds, some, none.
+  std::string_view independent_loop, brief_loop, unrolled_loop, partly_unrolled_loop, rolled_loop;
+  std::string_view vector_types[dtype_count];  ///< of several values in memory, but for their number
+  std::string_view vector;                     ///< {0} such a type, {1} its values
+  std::string_view block_number;  ///< an unsigned type that holds every block's number
   std::string_view bitcast;  ///< {0} the type, {1} the value
   std::string_view barrier, fence;
   std::string_view fma[2], sqrt[2], floor[2], ceil[2], trunc[2], rint[2], absolute[2],

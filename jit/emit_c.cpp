@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <map>
+
 #include "jit/emit_c_text.hpp"
 #include "jit/inline.hpp"
 #include "jit/legalise.hpp"
@@ -67,9 +69,45 @@ class Emitter {
       if (i.op == Opcode::thread || i.op == Opcode::block) {
         (i.op == Opcode::thread ? uses_thread_ : uses_block_)[i.immediate] = true;
       }
+      if (i.op == Opcode::load || i.op == Opcode::store) survey_vector(i);
       if (i.op == Opcode::shuffle || i.op == Opcode::vote) needs_lane_ = true;
       if (i.op == Opcode::fault) faults_ = true;
     }
+  }
+
+  /// A load or store that is marked as the first of a vector, with the rest right after it.
+  void survey_vector(const Instruction& i) {
+    const auto v = static_cast<Value>(&i - p_.instructions.data());
+    const Value end = v + i.flags;
+    if (i.flags < 2 || vectors_.count(v) != 0 || end > p_.size()) return;
+    for (Value k = v + 1; k < end; ++k) {
+      const Instruction& other = at(k);
+      if (other.op != i.op || other.flags != i.flags || other.immediate != i.immediate) return;
+    }
+    for (Value k = v; k < end; ++k) vectors_[k] = {v, k - v};
+  }
+  struct InVector {
+    Value first, number;
+  };
+  static std::string in_vector(const InVector& at, DType type) {
+    const std::string text = fmt::format("v{}.{}", at.first, "xyzw"[at.number]);
+    return type == bool_ ? fmt::format("({} != 0)", text) : text;
+  }
+  std::string vector_type(const Instruction& i) const {
+    return fmt::format("{}{}", d_.vector_types[static_cast<int>(i.type)], i.flags);
+  }
+  /// All elements of the vector that begins with instruction v, in one access.
+  void vector_access(Value v) {
+    const Instruction& i = at(v);
+    const std::string type = vector_type(i);
+    const std::string place = fmt::format(
+        "*({}{}{}*)(b{} + {})", d_.global, i.op == Opcode::load ? "const " : "", type, i.immediate,
+        operand(i, 0));
+    if (i.op == Opcode::load) return line(fmt::format("const {} v{} = {};", type, v, place));
+    std::vector<std::string> values;
+    for (Value k = v; k < v + i.flags; ++k) values.push_back(operand(at(k), 1));
+    line(fmt::format("{} = {};", place,
+                     fmt::format(fmt::runtime(d_.vector), type, fmt::join(values, ", "))));
   }
 
   std::string name_of_memory(std::size_t m) const {
@@ -184,12 +222,23 @@ class Emitter {
       line(fmt::format("const {} thread = t0 + {} * (t1 + {} * t2);", i64(), p_.block_size[0],
                        p_.block_size[1]));
     }
-    if (uses_block_[0] || uses_block_[1] || uses_block_[2]) {
-      line(fmt::format("const {} block = {};", i64(), d_.block));
-    }
-    static constexpr std::string_view part[] = {"block % n0", "block / n0 % n1", "block / n0 / n1"};
-    for (int axis = 0; axis < 3; ++axis) {
-      if (uses_block_[axis]) line(fmt::format("const {} g{} = {};", i64(), axis, part[axis]));
+    open_block_numbers();
+  }
+
+  /// The launch has all blocks on one axis. Most have no other axis, and nothing to divide by.
+  void open_block_numbers() {
+    const std::string_view u = d_.block_number;
+    if (uses_block_[1] || uses_block_[2]) {
+      line(fmt::format("const {0} block = ({0}){1}, rows = block / ({0})n0;", u, d_.block));
+      const std::string part[] = {fmt::format("block - rows * ({})n0", u),
+                                  fmt::format("rows % ({})n1", u), fmt::format("rows / ({})n1", u)};
+      for (int axis = 0; axis < 3; ++axis) {
+        if (uses_block_[axis]) {
+          line(fmt::format("const {0} g{1} = ({0})({2});", i64(), axis, part[axis]));
+        }
+      }
+    } else if (uses_block_[0]) {
+      line(fmt::format("const {0} g0 = n1 == 1 && n2 == 1 ? {1} : ({0})(({2}){1} % ({2})n0);", i64(), d_.block, u));
     }
   }
 
@@ -223,6 +272,10 @@ class Emitter {
         return fmt::format("t{}", i.immediate);
       case Opcode::result:
         return fmt::format("v{}_{}", p_.operands_of(i)[0], i.immediate);
+      case Opcode::load:
+        if (const auto found = vectors_.find(v); found != vectors_.end())
+          return in_vector(found->second, i.type);
+        return fmt::format("v{}", v);
       default:
         return fmt::format("v{}", v);
     }
@@ -241,6 +294,10 @@ class Emitter {
   void instruction(Value v) {
     const Instruction& i = at(v);
     if (is_arithmetic(i.op) || is_comparison(i.op)) return arithmetic(v);
+    if (const auto found = vectors_.find(v); found != vectors_.end()) {
+      if (found->second.number == 0) vector_access(v);
+      return;
+    }
     switch (i.op) {
       case Opcode::select:
         return define(v, fmt::format("{} ? {} : {}", operand(i, 0), operand(i, 1), operand(i, 2)));
@@ -360,6 +417,23 @@ class Emitter {
 
   // ---- regions
 
+  std::string_view loop_hint(const Instruction& i) const {
+    switch (i.flags) {
+      case independent_loop:
+        return d_.independent_loop;
+      case brief_loop:
+        return d_.brief_loop;
+      case unrolled_loop:
+        return d_.unrolled_loop;
+      case partly_unrolled_loop:
+        return d_.partly_unrolled_loop;
+      case rolled_loop:
+        return d_.rolled_loop;
+      default:
+        return {};
+    }
+  }
+
   void region(Value v) {
     const Instruction& i = at(v);
     switch (i.op) {
@@ -381,12 +455,7 @@ class Emitter {
         for (int k = 0; k < i.operand_count; ++k) {
           line(fmt::format("{} v{} = {};", c_.type(at(v + 1 + k).type), v + 1 + k, operand(i, k)));
         }
-        if (const std::string_view hint = i.flags == independent_loop ? d_.independent_loop
-                                          : i.flags == brief_loop     ? d_.brief_loop
-                                                                      : std::string_view();
-            !hint.empty()) {
-          line(std::string(hint));
-        }
+        if (!loop_hint(i).empty()) line(std::string(loop_hint(i)));
         open("for (;;)");
         open_.push_back({v, no_value});
         return;
@@ -443,6 +512,7 @@ class Emitter {
   int depth_ = 0, item_loops_ = 0;
   std::vector<KernelArgument> arguments_;
   std::vector<Open> open_;
+  std::map<Value, InVector> vectors_;  ///< loads and stores that are parts of vectors
   Value last_if_ = no_value;
   std::int64_t threads_ = 1;
   bool uses_thread_[3] = {}, uses_block_[3] = {}, needs_lane_ = false, faults_ = false;

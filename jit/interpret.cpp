@@ -29,9 +29,18 @@ struct Coordinates {
 };
 
 /// Bytes with a mark for each element that was written.
+/// Which threads used an element of shared memory since the block's last barrier.
+struct Uses {
+  static constexpr std::int32_t nobody = -1, several = -2;
+  std::int64_t turn = -1;  ///< how many barriers there were before
+  std::int32_t writer = nobody, reader = nobody;
+  bool atomically = false;  ///< written by atomics alone
+};
+
 struct CheckedMemory {
   std::vector<unsigned char> bytes;
   std::vector<bool> written;
+  std::vector<Uses> uses;  ///< of shared memory
 };
 
 enum class State : std::uint8_t { ready, waiting, ended };
@@ -67,6 +76,8 @@ class Interpreter {
   void step(Thread& thread);
   void leaf(Thread& thread, const Instruction& i);
   void access(Thread& thread, const Instruction& i);
+  void check_race(Thread& thread, const Instruction& i, Uses& uses, std::int64_t offset,
+                  bool writes, bool changes);
   void effect(Thread& thread, const Instruction& i);
   void region(Thread& thread, const Instruction& i);
   void close(Thread& thread, const Instruction& i);
@@ -95,7 +106,7 @@ class Interpreter {
   std::vector<Thread> threads_;        ///< of the block that runs
   Coordinates block_;
   std::vector<std::uint64_t> scratch_;
-  std::int64_t steps_ = 0, fault_ = 0;
+  std::int64_t steps_ = 0, fault_ = 0, turn_ = 0;
 };
 
 Interpreter::Interpreter(const Program& program, std::span<const InterpreterBuffer> buffers,
@@ -172,8 +183,9 @@ void Interpreter::fail(const Thread& thread, const std::string& why) const {
 
 CheckedMemory Interpreter::fresh(std::size_t memory) const {
   auto n = static_cast<std::size_t>(elements_[memory]);
+  const bool shared = p_.memory[memory].kind == MemoryObject::Kind::shared;
   return {std::vector<unsigned char>(n * size_of(p_.memory[memory].dtype)),
-          std::vector<bool>(n, false)};
+          std::vector<bool>(n, false), std::vector<Uses>(shared ? n : 0)};
 }
 
 void Interpreter::reset(Thread& thread) const {
@@ -325,6 +337,7 @@ bool Interpreter::release_block() {
                      p_[waits.pc].op == Opcode::barrier ? "block" : "gang of 32 threads"));
   }
   if (first.state == State::ended) return false;
+  ++turn_;
   for (Thread& thread : threads_) {
     ++thread.pc;
     thread.state = State::ready;
@@ -400,6 +413,30 @@ unsigned char* Interpreter::element(Thread& thread, const Instruction& i, Checke
   return base + offset * static_cast<std::int64_t>(size_of(p_.memory[m].dtype));
 }
 
+/// Two threads may use an element between two barriers when both read it, both store the same, or
+/// both use atomics.
+void Interpreter::check_race(Thread& thread, const Instruction& i, Uses& uses, std::int64_t offset,
+                             bool writes, bool changes) {
+  const auto me = static_cast<std::int32_t>(&thread - threads_.data());
+  const bool atomic = i.op == Opcode::atomic;
+  if (uses.turn != turn_) uses = {turn_, Uses::nobody, Uses::nobody, false};
+  const bool others_wrote = uses.writer != Uses::nobody && uses.writer != me;
+  const bool others_read = uses.reader != Uses::nobody && uses.reader != me;
+  const bool harmless = (atomic && uses.atomically) || (writes && !atomic && !changes);
+  if ((others_wrote && !harmless) || (changes && others_read && !atomic)) {
+    fail(thread, fmt::format("a race: element {} of '{}' is {} while another thread {} it; a "
+                             "barrier must lie between",
+                             offset, p_.memory[static_cast<std::size_t>(i.immediate)].name,
+                             writes ? "written" : "read", others_wrote ? "writes" : "reads"));
+  }
+  if (writes) {
+    uses.atomically = atomic && (uses.writer == Uses::nobody || uses.atomically);
+    uses.writer = others_wrote ? Uses::several : me;
+  } else if (!atomic) {
+    uses.reader = others_read ? Uses::several : me;
+  }
+}
+
 void Interpreter::access(Thread& thread, const Instruction& i) {
   CheckedMemory* checked = nullptr;
   std::int64_t offset = 0;
@@ -408,6 +445,12 @@ void Interpreter::access(Thread& thread, const Instruction& i) {
   const auto op = static_cast<AtomicOp>(i.mode);
   const bool atomic = i.op == Opcode::atomic;
   const bool writes = atomic ? op != AtomicOp::load : i.op == Opcode::store;
+  if (checked != nullptr && !checked->uses.empty()) {
+    const std::uint64_t stored = i.op == Opcode::store ? operand(thread, i, 1) : 0;
+    const bool changes =
+        atomic ? writes : writes && std::memcmp(where, &stored, bytes) != 0;
+    check_race(thread, i, checked->uses[static_cast<std::size_t>(offset)], offset, writes, changes);
+  }
   std::uint64_t old = 0;
   if (atomic ? op != AtomicOp::store : i.op == Opcode::load) {
     if (checked != nullptr && !checked->written[static_cast<std::size_t>(offset)]) {

@@ -32,6 +32,7 @@ struct KernelBuffer {
   DType dtype = float32;
   bool written = false;
   bool permuted = false;  ///< its memory is not in row-major order
+  bool aligned = false;   ///< begins at a multiple of 16 bytes
 };
 
 struct KernelOp {

@@ -6,7 +6,8 @@
 #include <functional>
 #include <limits>
 
-#include "jit/lower_ops.hpp"
+#include "jit/lower_kernel.hpp"
+#include "noyau/error.hpp"
 #include "ops/op_table.hpp"
 
 namespace noyau::jit {
@@ -14,29 +15,17 @@ namespace {
 
 using Shape = Schedule::Shape;
 
-bool is_reduction(const KernelOp& op) {
-  return op.kind == KernelOp::Kind::reduce || op.kind == KernelOp::Kind::arg_reduce;
-}
-bool is_store(const KernelOp& op) { return op.kind == KernelOp::Kind::store; }
-
 /// A block of 32 lanes a row or a chunk; else an item.
 bool in_blocks(const Schedule& schedule) {
   return schedule.shape == Shape::gang || (schedule.shape == Shape::split && !schedule.strips);
 }
 
-class Lowering {
+class Lowering : KernelLowering {
  public:
   Lowering(const Kernel& kernel, const Schedule& schedule, std::span<const DType> slot_types)
-      : kernel_(kernel),
-        schedule_(schedule),
-        ops_(kernel, slot_types, in_blocks(schedule) ? Domain::blocks : Domain::items,
-             schedule.streamed),
-        b_(ops_.builder()) {
-    for (std::size_t a = 0; a < kernel.axes.size(); ++a)
-      (kernel.axes[a].row ? row_axes_ : parallel_axes_).push_back(a);
-    last_stage_ = 0;
-    for (const KernelOp& op : kernel.ops) last_stage_ = std::max(last_stage_, op.stage);
-  }
+      : KernelLowering(kernel, schedule, slot_types,
+                       {.domain = in_blocks(schedule) ? Domain::blocks : Domain::items,
+                        .streamed = schedule.streamed}) {}
 
   LoweredKernel run() {
     switch (schedule_.shape) {
@@ -56,19 +45,14 @@ class Lowering {
       case Shape::split:
         lower_split();
         break;
+      case Shape::block:
+      case Shape::tile:
+        throw InternalError("lower: a schedule of blocks without threads");
     }
-    LoweredKernel result = ops_.take();
-    for (int k = 0; k < 3; ++k) result.extent[k] = extent_[k];
-    result.scratch_bytes = scratch_bytes_;
-    result.ticket_bytes = ticket_bytes_;
-    if (result.program.domain == Domain::blocks)
-      result.program.block_size[0] = static_cast<std::int32_t>(virtual_lanes);
-    return result;
+    return take(static_cast<std::int32_t>(virtual_lanes));
   }
 
  private:
-  std::int64_t extent_of(std::size_t axis) const { return kernel_.axes[axis].extent; }
-
   /// Spreads the parallel axes over `first`, first + 1, 2 of the launch: innermost axis first, what
   /// is left over on the last.
   void spread_parallel(int first, Value (KernelBuilder::*index)(int)) {
@@ -93,12 +77,6 @@ class Lowering {
     }
   }
 
-  void store_all(int stage, bool row) {
-    for (std::size_t k = 0; k < kernel_.ops.size(); ++k)
-      if (is_store(kernel_.ops[k]) && kernel_.ops[k].row == row && kernel_.ops[k].stage == stage)
-        ops_.emit(k);
-  }
-
   void lower_map() {
     spread_parallel(0, &KernelBuilder::item);
     for (std::size_t k = 0; k < kernel_.ops.size(); ++k) ops_.emit(k);
@@ -113,99 +91,6 @@ class Lowering {
   // -- rows
   // ------------------------------------------------------------------------------------------
 
-  std::vector<std::size_t> reductions_of(int stage) const {
-    std::vector<std::size_t> list;
-    for (std::size_t k = 0; k < kernel_.ops.size(); ++k)
-      if (is_reduction(kernel_.ops[k]) && kernel_.ops[k].stage == stage + 1) list.push_back(k);
-    return list;
-  }
-  std::vector<std::size_t> row_stores_of(int stage) const {
-    std::vector<std::size_t> list;
-    for (std::size_t k = 0; k < kernel_.ops.size(); ++k)
-      if (is_store(kernel_.ops[k]) && kernel_.ops[k].row && kernel_.ops[k].stage == stage)
-        list.push_back(k);
-    return list;
-  }
-
-  /// The row operations that these need, in order; values that `kept_` holds from an earlier stage
-  /// end the search.
-  std::vector<std::size_t> needed_rows(std::span<const std::size_t> targets) const {
-    std::vector<char> wanted(kernel_.ops.size(), 0);
-    for (std::size_t t : targets) wanted[t] = 1;
-    std::vector<std::size_t> list;
-    for (std::size_t k = kernel_.ops.size(); k-- > 0;) {
-      if (!wanted[k]) continue;
-      const KernelOp& op = kernel_.ops[k];
-      if (op.row && !is_store(op)) list.push_back(k);
-      if (kept_.count(k)) continue;
-      for (std::int32_t a : op.args)
-        if (a >= 0 && kernel_.ops[static_cast<std::size_t>(a)].row)
-          wanted[static_cast<std::size_t>(a)] = 1;
-    }
-    std::reverse(list.begin(), list.end());
-    return list;
-  }
-
-  struct Accumulators {
-    std::vector<std::size_t> reductions;
-    std::vector<Value> values;  ///< one for each reduce, two for each arg_reduce
-  };
-  Accumulators start(std::span<const std::size_t> reductions) {
-    Accumulators acc{{reductions.begin(), reductions.end()}, {}};
-    for (std::size_t r : reductions)
-      for (Value v : ops_.identity(kernel_.ops[r])) acc.values.push_back(v);
-    return acc;
-  }
-  /// Combines the row's values (already emitted) into the accumulators.
-  std::vector<Value> accumulate(const Accumulators& acc, std::span<const Value> current,
-                                Value row_number) {
-    std::vector<Value> next;
-    std::size_t k = 0;
-    for (std::size_t r : acc.reductions) {
-      const KernelOp& op = kernel_.ops[r];
-      const Value x = ops_.value(op.args[0]);
-      const std::size_t count = op.kind == KernelOp::Kind::arg_reduce ? 2 : 1;
-      const std::vector<Value> with =
-          count == 2 ? std::vector<Value>{x, row_number} : std::vector<Value>{x};
-      for (Value v : ops_.combine(op, current.subspan(k, count), with)) next.push_back(v);
-      k += count;
-    }
-    return next;
-  }
-  /// Binds the finished accumulators as the values of their reductions.
-  void bind(const Accumulators& acc, std::span<const Value> values) {
-    std::size_t k = 0;
-    for (std::size_t r : acc.reductions) {
-      const bool arg = kernel_.ops[r].kind == KernelOp::Kind::arg_reduce;
-      ops_.set_value(r, values[k + (arg ? 1 : 0)]);
-      k += arg ? 2 : 1;
-    }
-  }
-  void emit_outer(int stage) {
-    for (std::size_t k = 0; k < kernel_.ops.size(); ++k) {
-      const KernelOp& op = kernel_.ops[k];
-      if (!op.row && !is_reduction(op) && !is_store(op) && op.stage == stage) ops_.emit(k);
-    }
-  }
-
-  /// One element of a row loop: sets the row indices, emits what is needed, stores; the reductions'
-  /// arguments are then bound.
-  void emit_row_body(Value row_number, std::span<const std::size_t> needed,
-                     std::span<const std::size_t> stores) {
-    if (row_axes_.size() == 1) ops_.set_index(row_axes_[0], row_number);
-    else ops_.split_index(row_number, row_axes_, kernel_.row_size());
-    for (std::size_t k : needed) {
-      if (auto kept = kept_.find(k); kept != kept_.end()) {
-        ops_.set_value(k, b_.load(kept->second, row_number));
-        continue;
-      }
-      ops_.emit(k);
-      if (auto keep = keep_now_.find(k); keep != keep_now_.end())
-        b_.store(keep->second, row_number, ops_.value(static_cast<std::int32_t>(k)));
-    }
-    for (std::size_t k : stores) ops_.emit(k);
-  }
-
   void lower_items_rows() {
     spread_parallel(0, &KernelBuilder::item);
     const bool column = schedule_.shape == Shape::column;
@@ -214,9 +99,7 @@ class Lowering {
       emit_outer(stage);
       const auto reductions = reductions_of(stage), stores = row_stores_of(stage);
       if (!reductions.empty() || !stores.empty()) {
-        std::vector<std::size_t> targets = reductions;
-        targets.insert(targets.end(), stores.begin(), stores.end());
-        const auto needed = needed_rows(targets);
+        const auto needed = needed_rows(targets_of(stage));
         Accumulators acc = start(reductions);
         if (column)
           bind_lanes(acc, lane_loop(acc, zero, rows, [&](Value row, auto current) {
@@ -242,20 +125,6 @@ class Lowering {
   /// What an element of a row loop does: given its number and the accumulators of its lane, the
   /// new ones.
   using Accumulate = std::function<std::vector<Value>(Value row, std::span<const Value> current)>;
-
-  /// for (i = first; i < end; i += step) body(i)
-  void count(Value first, Value end, std::int64_t step, const std::function<void(Value)>& body,
-             bool independent = false) {
-    const Value initial[] = {first};
-    const auto p = b_.begin_loop(initial);
-    if (independent) {
-      b_.program().instructions[static_cast<std::size_t>(p[0] - 1)].flags = independent_loop;
-    }
-    b_.loop_while(b_.compare(Opcode::less, p[0], end));
-    body(p[0]);
-    const Value next[] = {b_.binary(Opcode::add, p[0], b_.constant_i64(step))};
-    b_.end_loop(next);
-  }
 
   /// Rows first..end (first a multiple of the lanes) by the virtual lanes of each item, which are
   /// in private arrays, then the tree. Returns the accumulators.
@@ -283,7 +152,7 @@ class Lowering {
       count(first, whole, virtual_lanes, [&](Value strip) {
         count(
             zero, lanes, 1, [&](Value lane) { element(b_.binary(Opcode::add, strip, lane), lane); },
-            true);
+            independent_loop);
       });
       count(whole, end, 1,
             [&](Value row) { element(row, b_.binary(Opcode::subtract, row, whole)); });
@@ -329,16 +198,6 @@ class Lowering {
 
   // -- blocks of 32 lanes
   // ---------------------------------------------------------------------------------
-
-  /// Whether elements may be combined in any order: the result is the same to the bit.
-  bool any_order(std::span<const std::size_t> reductions) const {
-    return std::all_of(reductions.begin(), reductions.end(), [&](std::size_t r) {
-      const KernelOp& op = kernel_.ops[r];
-      const auto code = static_cast<ReduceOp>(op.code);
-      return op.kind == KernelOp::Kind::reduce &&
-             (code == ReduceOp::maximum || code == ReduceOp::minimum || !is_floating(op.compute));
-    });
-  }
 
   /// Most of the rows first..end, four strips side by side: one strip's combination need not wait
   /// for another's. Moves `first` to where it stopped and leaves what it found in `acc`.
@@ -403,36 +262,12 @@ class Lowering {
     return b_.end_if(otherwise);
   }
 
-  /// Combines the lanes pairwise; afterwards every lane has the result, which is uniform.
-  std::vector<Value> lane_tree(const Accumulators& acc, std::vector<Value> values) {
-    for (std::int64_t distance = virtual_lanes / 2; distance > 0; distance /= 2) {
-      const Value mask = b_.constant_i64(distance);
-      std::size_t k = 0;
-      for (std::size_t r : acc.reductions) {
-        const std::size_t count = kernel_.ops[r].kind == KernelOp::Kind::arg_reduce ? 2 : 1;
-        std::vector<Value> mine(values.begin() + static_cast<std::ptrdiff_t>(k),
-                                values.begin() + static_cast<std::ptrdiff_t>(k + count)),
-            theirs;
-        for (Value v : mine) theirs.push_back(b_.shuffle(ShuffleMode::exclusive_or, v, mask));
-        const auto combined = ops_.combine(kernel_.ops[r], mine, theirs);
-        std::copy(combined.begin(), combined.end(),
-                  values.begin() + static_cast<std::ptrdiff_t>(k));
-        k += count;
-      }
-    }
-    const Value zero = b_.constant_i64(0);
-    for (Value& v : values) v = b_.shuffle(ShuffleMode::index, v, zero);
-    return values;
-  }
-
   /// Row values that are dear to compute and needed again in a later stage get a row buffer.
   void plan_row_buffers() {
     if (!schedule_.row_buffer) return;
     std::vector<std::int32_t> first_stage(kernel_.ops.size(), -1);
     for (int stage = 0; stage <= last_stage_; ++stage) {
-      std::vector<std::size_t> targets = reductions_of(stage);
-      for (std::size_t s : row_stores_of(stage)) targets.push_back(s);
-      for (std::size_t k : needed_rows(targets)) {
+      for (std::size_t k : needed_rows(targets_of(stage))) {
         if (first_stage[k] < 0) first_stage[k] = stage;
         else if (ops_.is_dear(kernel_.ops[k]) && first_stage[k] < stage && !buffer_from_.count(k))
           buffer_from_[k] = first_stage[k];
@@ -450,12 +285,10 @@ class Lowering {
       emit_outer(stage);
       const auto reductions = reductions_of(stage), stores = row_stores_of(stage);
       if (!reductions.empty() || !stores.empty()) {
-        std::vector<std::size_t> targets = reductions;
-        targets.insert(targets.end(), stores.begin(), stores.end());
         keep_now_.clear();
         for (auto& [k, from] : buffer_from_)
           if (from == stage) keep_now_[k] = buffers_[k];
-        const auto needed = needed_rows(targets);
+        const auto needed = needed_rows(targets_of(stage));
         const Accumulators acc = start(reductions);
         const auto lanes = strip_loop(acc, needed, stores, lane, zero, rows);
         if (!reductions.empty()) bind(acc, lane_tree(acc, lanes));
@@ -478,11 +311,9 @@ class Lowering {
     const Value end = b_.binary(Opcode::minimum,
                                 b_.binary(Opcode::add, first, b_.constant_i64(chunk_rows)), rows);
     const auto reductions = reductions_of(0), stores = row_stores_of(0);
-    std::vector<std::size_t> targets = reductions;
-    targets.insert(targets.end(), stores.begin(), stores.end());
     emit_outer(0);
     const Accumulators acc = start(reductions);
-    const auto needed = needed_rows(targets);
+    const auto needed = needed_rows(targets_of(0));
     std::vector<Value> partial;
     if (strips) {
       partial = lane_loop(acc, first, end, [&](Value row, auto current) {
@@ -574,24 +405,16 @@ class Lowering {
     store_all(0, false);
   }
 
-  const Kernel& kernel_;
-  const Schedule& schedule_;
-  OpLowering ops_;
-  KernelBuilder& b_;
-  std::vector<std::size_t> parallel_axes_, row_axes_;
-  std::int32_t last_stage_ = 0;
-  std::int64_t extent_[3] = {1, 1, 1};
-  std::vector<std::int64_t> scratch_bytes_;
-  std::int64_t ticket_bytes_ = 0;
   std::map<std::size_t, std::int32_t>
       buffer_from_;  ///< op -> the stage that computes it for its row buffer
-  std::map<std::size_t, int> buffers_, keep_now_, kept_;
+  std::map<std::size_t, int> buffers_;
 };
 
 }  // namespace
 
 LoweredKernel lower(const Kernel& kernel, const Schedule& schedule,
                     std::span<const DType> slot_types) {
+  if (schedule.threads > 0) return lower_blocks(kernel, schedule, slot_types);
   return Lowering(kernel, schedule, slot_types).run();
 }
 

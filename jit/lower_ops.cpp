@@ -13,15 +13,16 @@ namespace noyau::jit {
 
 using Kind = KernelOp::Kind;
 
-OpLowering::OpLowering(const Kernel& kernel, std::span<const DType> slot_types, Domain domain,
-                       bool streamed)
+OpLowering::OpLowering(const Kernel& kernel, std::span<const DType> slot_types,
+                       const Options& options)
     : kernel_(kernel),
-      b_(kernel.name, domain),
+      options_(options),
+      b_(kernel.name, options.domain),
       index_(kernel.axes.size(), no_value),
       values_(kernel.ops.size(), no_value) {
   for (const KernelBuffer& buffer : kernel.buffers) {
     const int k = b_.buffer(buffer.dtype, !buffer.written, buffer.written);
-    b_.program().memory[static_cast<std::size_t>(k)].streamed = buffer.written && streamed;
+    b_.program().memory[static_cast<std::size_t>(k)].streamed = buffer.written && options.streamed;
   }
   for (std::size_t a = 0; a < kernel.axes.size(); ++a)
     extent_.push_back(
@@ -30,6 +31,10 @@ OpLowering::OpLowering(const Kernel& kernel, std::span<const DType> slot_types, 
     row_size_parameter_ = static_cast<int>(sources_.size());
     row_size_ = number(static_cast<std::uint64_t>(kernel.row_size()), "rows");
   }
+  split_extent_ = extent_;
+  if (options.vector > 1)
+    split_extent_.back() =
+        number(static_cast<std::uint64_t>(kernel.axes.back().extent / options.vector), "units");
   declare_divisors();
   for (const KernelOp& op : kernel.ops) {
     for (const AffineMap& map : op.maps)
@@ -62,8 +67,8 @@ LoweredKernel OpLowering::take() {
   return result;
 }
 
-Value OpLowering::number(std::uint64_t bits, std::string name) {
-  const int parameter = b_.new_parameter(DType::int64, std::move(name));
+Value OpLowering::number(DType type, std::uint64_t bits, std::string name) {
+  const int parameter = b_.new_parameter(type, std::move(name));
   sources_.push_back({-1, bits});
   return b_.parameter(parameter);
 }
@@ -90,33 +95,35 @@ void OpLowering::declare_divisors() {
   for (const KernelAxis& axis : kernel_.axes) size *= axis.extent;
   if (size >= std::int64_t{1} << 31) return;
   for (std::size_t a = 0; a < kernel_.axes.size(); ++a) {
-    const auto d = static_cast<std::uint64_t>(std::max<std::int64_t>(kernel_.axes[a].extent, 1));
+    const bool last = a + 1 == kernel_.axes.size();
+    const auto d = static_cast<std::uint64_t>(
+        std::max<std::int64_t>(kernel_.axes[a].extent / (last ? options_.vector : 1), 1));
     const auto shift = static_cast<std::uint64_t>(31 + std::bit_width(d - 1));
     const std::uint64_t multiplier = ((std::uint64_t{1} << shift) + d - 1) / d;
-    divisors_[a] = {number(multiplier, fmt::format("multiplier{}", a)),
-                    number(shift, fmt::format("shift{}", a))};
+    divisors_[a] = {number(DType::int64, multiplier, fmt::format("multiplier{}", a)),
+                    number(DType::int64, shift, fmt::format("shift{}", a))};
   }
 }
 
 void OpLowering::split_index(Value rest, std::span<const std::size_t> axes, std::int64_t) {
   for (std::size_t k = axes.size(); k-- > 0;) {
     const std::size_t axis = axes[k];
-    if (k == 0) {
-      index_[axis] = rest;
-      break;
+    Value quotient = no_value, index = rest;
+    if (k > 0) {
+      const Value extent = split_extent_[axis];
+      if (auto d = divisors_.find(axis); d != divisors_.end()) {
+        const Value scaled = b_.binary(Opcode::multiply, b_.bitcast(as_int64(rest), DType::uint64),
+                                       b_.bitcast(d->second.multiplier, DType::uint64));
+        quotient = as_index(b_.bitcast(
+            b_.binary(Opcode::shift_right, scaled, b_.bitcast(d->second.shift, DType::uint64)),
+            DType::int64));
+      } else {
+        quotient = b_.binary(Opcode::divide, rest, extent);
+      }
+      index = b_.binary(Opcode::subtract, rest, b_.binary(Opcode::multiply, quotient, extent));
     }
-    Value quotient;
-    if (auto d = divisors_.find(axis); d != divisors_.end()) {
-      const Value product = b_.binary(Opcode::multiply, b_.bitcast(rest, DType::uint64),
-                                      b_.bitcast(d->second.multiplier, DType::uint64));
-      quotient = b_.bitcast(
-          b_.binary(Opcode::shift_right, product, b_.bitcast(d->second.shift, DType::uint64)),
-          DType::int64);
-    } else {
-      quotient = b_.binary(Opcode::divide, rest, extent_[axis]);
-    }
-    index_[axis] =
-        b_.binary(Opcode::subtract, rest, b_.binary(Opcode::multiply, quotient, extent_[axis]));
+    const bool units = options_.vector > 1 && axis + 1 == kernel_.axes.size();
+    index_[axis] = units ? b_.binary(Opcode::multiply, index, integer(options_.vector)) : index;
     rest = quotient;
   }
 }
@@ -127,7 +134,7 @@ Value OpLowering::flat_index(std::span<const std::size_t> axes) {
     sum = sum == no_value ? index_[axis]
                           : b_.binary(Opcode::add, b_.binary(Opcode::multiply, sum, extent_[axis]),
                                       index_[axis]);
-  return sum == no_value ? b_.constant_i64(0) : sum;
+  return sum == no_value ? integer(0) : sum;
 }
 
 /// The sum of stride times index; the offset lies in the buffer's address. The innermost axis is
@@ -146,7 +153,7 @@ Value OpLowering::offset(const AffineMap& map) {
         s == 1 ? index_[a] : b_.binary(Opcode::multiply, index_[a], strides_.at({a, s}));
     sum = sum == no_value ? term : b_.binary(Opcode::add, sum, term);
   }
-  return sum == no_value ? b_.constant_i64(0) : sum;
+  return sum == no_value ? integer(0) : sum;
 }
 
 Value OpLowering::coordinate(const AffineMap& map) {
@@ -160,10 +167,10 @@ void OpLowering::emit(std::size_t k) {
   Value v = no_value;
   switch (op.kind) {
     case Kind::load:
-      v = b_.load(op.buffer, offset(op.maps[0]));
+      v = b_.load(op.buffer, address(k));
       break;
     case Kind::store:
-      b_.store(op.buffer, offset(op.maps[0]), value(op.args[0]));
+      b_.store(op.buffer, address(k), value(op.args[0]));
       break;
     case Kind::scalar:
       v = slot(op.slot);
@@ -222,7 +229,7 @@ Value OpLowering::iota(const KernelOp& op) {
 Value OpLowering::random(const KernelOp& op) {
   const ops::Meaning m = ops::random_function(op.distribution, op.dtype);
   const DType argument = op.distribution == Distribution::integers ? DType::int64 : op.dtype;
-  std::vector<Value> arguments{b_.bitcast(coordinate(op.maps[0]), DType::uint64), slot(op.slot),
+  std::vector<Value> arguments{b_.bitcast(as_int64(coordinate(op.maps[0])), DType::uint64), slot(op.slot),
                                slot(op.slot + 1)};
   if (op.distribution == Distribution::uniform || op.distribution == Distribution::integers) {
     arguments.push_back(b_.convert(slot(op.slot + 2), argument));
@@ -232,22 +239,22 @@ Value OpLowering::random(const KernelOp& op) {
 }
 
 Value OpLowering::load_rolled(const KernelOp& op) {
-  Value sum = b_.constant_i64(0);
-  const Value zero = b_.constant_i64(0);
+  Value sum = integer(0);
+  const Value zero = integer(0);
   for (std::size_t k = 0; k < op.maps.size(); ++k) {
     const Value shifted = b_.binary(Opcode::subtract, coordinate(op.maps[k]),
-                                    slot(op.slot + static_cast<std::int32_t>(k)));
+                                    as_index(slot(op.slot + static_cast<std::int32_t>(k))));
     const Value wrapped =
         b_.select(b_.compare(Opcode::less, shifted, zero),
                   b_.binary(Opcode::add, shifted, number_of(op.extents[k])), shifted);
     sum =
         b_.binary(Opcode::add, sum, b_.binary(Opcode::multiply, wrapped, number_of(op.strides[k])));
   }
-  return b_.load(op.buffer, sum);
+  return b_.load(op.buffer, as_int64(sum));
 }
 
 Value OpLowering::load_padded(const KernelOp& op) {
-  const Value zero = b_.constant_i64(0), one = b_.constant_i64(1);
+  const Value zero = integer(0), one = integer(1);
   Value sum = zero, inside = no_value;
   for (std::size_t k = 0; k < op.maps.size(); ++k) {
     Value c = coordinate(op.maps[k]);
@@ -267,7 +274,7 @@ Value OpLowering::load_padded(const KernelOp& op) {
     }
     sum = b_.binary(Opcode::add, sum, b_.binary(Opcode::multiply, c, number_of(op.strides[k])));
   }
-  const Value loaded = b_.load(op.buffer, sum);
+  const Value loaded = b_.load(op.buffer, as_int64(sum));
   if (op.pad_mode != PadMode::constant || op.slot < 0 || inside == no_value) return loaded;
   return b_.select(inside, loaded, b_.convert(slot(op.slot), op.dtype));
 }

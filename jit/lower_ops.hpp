@@ -17,15 +17,23 @@ namespace noyau::jit {
 /// instructions.
 class OpLowering {
  public:
+  struct Options {
+    Domain domain = Domain::items;
+    bool streamed = false;
+    DType index = DType::int64;  ///< in which indices are computed: int32 where they fit
+    std::int64_t vector = 1;     ///< split_index counts runs of so many elements of the last axis
+  };
   /// Declares the buffers and all parameters, and emits the parameters at the entry, where every
   /// region sees them.
-  OpLowering(const Kernel& kernel, std::span<const DType> slot_types, Domain domain, bool streamed);
+  OpLowering(const Kernel& kernel, std::span<const DType> slot_types, const Options& options);
 
   KernelBuilder& builder() { return b_; }
   LoweredKernel take();
 
   void set_index(std::size_t axis, Value index) { index_[axis] = index; }
-  /// Sets the indices of several axes from their common row-major number, which is below `size`.
+  Value index(std::size_t axis) const { return index_[axis]; }
+  /// Sets the indices of several axes from their common row-major number (of runs of
+  /// Options::vector elements, where the last axis is among them), which is below `size`.
   void split_index(Value number, std::span<const std::size_t> axes, std::int64_t size);
   /// The common row-major number of these axes.
   Value flat_index(std::span<const std::size_t> axes);
@@ -34,10 +42,21 @@ class OpLowering {
   Value row_size() { return row_size_; }
   int row_size_parameter() const { return row_size_parameter_; }
   /// A parameter with a fixed value. Only outside of regions.
-  Value number(std::uint64_t bits, std::string name);
+  Value number(std::uint64_t bits, std::string name) { return number(options_.index, bits, name); }
+  Value number(DType type, std::uint64_t bits, std::string name);
+  int last_parameter() const { return static_cast<int>(sources_.size()) - 1; }
+
+  // Indices: of Options::index.
+  Value integer(std::int64_t n) { return b_.constant(Scalar::of(n).as(options_.index)); }
+  Value as_index(Value v) { return b_.type(v) == options_.index ? v : b_.convert(v, options_.index); }
+  Value as_int64(Value v) {
+    return b_.type(v) == DType::int64 ? v : b_.convert(v, DType::int64);
+  }
 
   /// Emits operation k with the current indices; its value is then value(k).
   void emit(std::size_t k);
+  /// Where operation k, a load or a store, finds its element: int64.
+  Value address(std::size_t k) { return as_int64(offset(kernel_.ops[k].maps[0])); }
   Value value(std::int32_t k) const { return values_[static_cast<std::size_t>(k)]; }
   void set_value(std::size_t k, Value value) { values_[k] = value; }
 
@@ -61,9 +80,10 @@ class OpLowering {
   void declare_divisors();
 
   const Kernel& kernel_;
+  const Options options_;
   KernelBuilder b_;
   std::vector<ParameterSource> sources_;
-  std::vector<Value> index_, extent_, values_;
+  std::vector<Value> index_, extent_, split_extent_, values_;
   Value row_size_ = no_value;
   int row_size_parameter_ = -1;
   std::map<std::pair<std::size_t, std::int64_t>, Value> strides_;  ///< (axis, stride)

@@ -188,18 +188,26 @@ class Planner {
     return {static_cast<std::int32_t>(plan_.buffers.size()) - 1, 0, Access::write};
   }
 
-  void kernel_step(const Kernel& kernel) {
+  /// Whether memory begins there at a multiple of 16 bytes: what the pool gives does.
+  bool is_aligned(const PlanPointer& p) const {
+    const PlanBuffer& b = plan_.buffers[static_cast<std::size_t>(p.buffer)];
+    return p.offset % 16 == 0 &&
+           !(b.kind == PlanBuffer::Kind::leaf && node(b.node).unaligned);
+  }
+
+  void kernel_step(Kernel& kernel) {
     if (kernel.ops.empty()) return;
-    const Schedule schedule = choose_schedule(kernel, backend_.limits());
-    LoweredKernel lowered = lower(kernel, schedule, trace_.slot_types);
     PlanStep step;
     step.name = kernel.name;
-    for (const KernelBuffer& b : kernel.buffers) {
+    for (KernelBuffer& b : kernel.buffers) {
       step.pointers.push_back(pointer_to(b.value, b.output, b.offset));
+      b.aligned = is_aligned(step.pointers.back());
       if (b.written) step.pointers.back().access = Access::write;
       step.bytes += plan_.buffers[static_cast<std::size_t>(step.pointers.back().buffer)].bytes;
     }
     step.in_place = in_place_pairs(kernel, step.pointers);
+    const Schedule schedule = choose_schedule(kernel, backend_.limits());
+    LoweredKernel lowered = lower(kernel, schedule, trace_.slot_types);
     for (std::int64_t bytes : lowered.scratch_bytes) step.pointers.push_back(to_scratch(bytes));
     if (lowered.ticket_bytes > 0) {
       const PlanPointer tickets = to_scratch(lowered.ticket_bytes);
@@ -388,8 +396,8 @@ class Planner {
     Kernel kernel;
     kernel.name = name;
     for (std::int64_t extent : to.shape) kernel.axes.push_back({extent, false});
-    kernel.buffers.push_back({0, 0, 0, to.dtype, false, false});
-    kernel.buffers.push_back({0, 0, 0, to.dtype, true, false});
+    kernel.buffers.push_back({0, 0, 0, to.dtype, false, false, is_aligned(from.pointer)});
+    kernel.buffers.push_back({0, 0, 0, to.dtype, true, false, is_aligned(where)});
     KernelOp load, store;
     load.dtype = store.dtype = to.dtype;
     load.buffer = 0;

@@ -4,9 +4,12 @@
 
 #include <fmt/format.h>
 
+#include "jit/schedule_blocks.hpp"
+
 namespace noyau::jit {
 
 Schedule choose_schedule(const Kernel& kernel, const DeviceLimits& limits) {
+  if (limits.block_threads > 0) return choose_schedule_of_blocks(kernel, limits);
   Schedule s;
   std::int64_t written = 0;
   bool aligned = true;
@@ -40,9 +43,20 @@ Schedule choose_schedule(const Kernel& kernel, const DeviceLimits& limits) {
 }
 
 std::string print(const Schedule& s) {
-  static constexpr std::string_view names[] = {"map", "flat", "serial", "column", "gang", "split"};
-  return fmt::format("{}{}{}{}", names[static_cast<int>(s.shape)], s.streamed ? ", streamed" : "",
-                     s.row_buffer ? ", row buffer" : "", s.strips ? ", strips" : "");
+  static constexpr std::string_view names[] = {"map",  "flat",  "serial", "column",
+                                               "gang", "split", "block",  "tile"};
+  std::string text(names[static_cast<int>(s.shape)]);
+  if (s.streamed) text += ", streamed";
+  if (s.row_buffer) text += ", row buffer";
+  if (s.strips) text += ", strips";
+  if (s.threads == 0) return text;
+  text += fmt::format(", {} threads", s.threads);
+  if (s.columns) text += ", columns";
+  if (s.vector > 1) text += fmt::format(", vectors of {}", s.vector);
+  if (s.batch > 1) text += fmt::format(", {} at once", s.batch);
+  if (s.tile_axis >= 0) text += fmt::format(" over axis {}", s.tile_axis);
+  if (s.row_bytes > 0) text += fmt::format(", rows in {} bytes", s.row_bytes);
+  return text + (s.narrow ? ", 32-bit indices" : ", 64-bit indices");
 }
 
 }  // namespace noyau::jit

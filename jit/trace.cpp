@@ -52,6 +52,12 @@ bool owns_its_memory(const Node& node) {
   return true;
 }
 
+bool is_unaligned(const Node& node) {
+  return std::any_of(node.storage.begin(), node.storage.end(), [](const Storage& s) {
+    return reinterpret_cast<std::uintptr_t>(s.buffer->data + s.offset) % 16 != 0;
+  });
+}
+
 }  // namespace
 
 Resolved resolve(Node* node, int output) {
@@ -347,6 +353,7 @@ class Lineariser {
       t.root = v.root;
       t.stored = v.stored;
       t.alive = v.alive;
+      t.unaligned = node.is_evaluated() && is_unaligned(node);
       t.donatable = node.is_evaluated() && !v.survives && owns_its_memory(node);
       t.first_edge = static_cast<std::int32_t>(trace_.edges.size());
       if (!trace_.device) trace_.device = node.device;
@@ -447,6 +454,7 @@ class Lineariser {
     for (const TraceNode& t : trace_.nodes) {
       words.push_back(std::uint64_t{t.root} | std::uint64_t{t.stored} << 1 |
                       std::uint64_t{t.alive} << 2 | std::uint64_t{t.donatable} << 3 |
+                      std::uint64_t{t.unaligned} << 4 |
                       static_cast<std::uint64_t>(t.shape().rank()) << 8);
       append_identity(trace_, t, words);
     }

@@ -36,6 +36,7 @@ struct TraceNode {
   bool root = false;       ///< somebody asked for it
   bool stored = false;     ///< its values outlive the plan
   bool alive = false;      ///< somebody holds it after the eval
+  bool unaligned = false;  ///< data that does not begin at a multiple of 16 bytes
   bool donatable = false;  ///< data that nobody can read after the eval: its memory may be reused
   Node* source = nullptr;  ///< whose attributes count: itself, or the product it is the epilogue of
   bool absorbed = false;   ///< done by another node's step: nothing of its own remains

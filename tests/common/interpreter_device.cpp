@@ -59,10 +59,18 @@ class RemoteMemory {
   std::map<const std::byte*, std::byte*> blocks_;
 };
 
+/// Of the LaunchWatch that lives.
+jit::testing::Visit& watching() {
+  static auto& leaked = *new jit::testing::Visit;
+  return leaked;
+}
+
 class InterpreterDevice final : public DeviceBackend {
  public:
-  InterpreterDevice(std::string name, bool remote) : name_(std::move(name)) {
+  InterpreterDevice(std::string name, bool remote, int block_threads = 0)
+      : name_(std::move(name)) {
     limits_.host_memory = !remote;
+    limits_.block_threads = block_threads;
     if (remote) remote_ = std::make_unique<RemoteMemory>();
   }
   std::string name() const override { return name_; }
@@ -85,7 +93,9 @@ class InterpreterDevice final : public DeviceBackend {
     std::memcpy(real(to), from, bytes);
   }
 
-  std::string code_identity() const override { return "interpreter"; }
+  std::string code_identity() const override {
+    return fmt::format("interpreter {}", limits_.block_threads);
+  }
   ExecutableRef compile(const jit::Program& program) override {
     jit::verify(program);
     return std::make_shared<InterpretedProgram>(program);
@@ -127,8 +137,22 @@ class InterpreterDevice final : public DeviceBackend {
       if (object.kind != jit::MemoryObject::Kind::buffer) continue;
       buffers.push_back(bounds_of(step.pointers.at(buffers.size()), submission, object.dtype));
     }
+    if (watching() && limits_.block_threads > 0) watching()(program, {step.extent[0], step.extent[1], step.extent[2]}, step.parameters, copies_of(buffers, program));
     const std::int64_t fault = jit::interpret(program, step.extent, buffers, step.parameters);
     if (fault != 0) throw LaunchError(fmt::format("{}: fault {}", step.name, fault));
+  }
+  /// From each pointer on.
+  static std::vector<jit::testing::HostBuffer> copies_of(
+      const std::vector<jit::InterpreterBuffer>& buffers, const jit::Program& program) {
+    std::vector<jit::testing::HostBuffer> copies;
+    for (const jit::MemoryObject& object : program.memory) {
+      if (object.kind != jit::MemoryObject::Kind::buffer) continue;
+      const jit::InterpreterBuffer& b = buffers[copies.size()];
+      jit::testing::HostBuffer& copy =
+          copies.emplace_back(jit::testing::zeros(object.dtype, static_cast<std::size_t>(b.elements)));
+      std::memcpy(copy.bytes.data(), b.data, copy.bytes.size());
+    }
+    return copies;
   }
   /// The elements of the buffer that the pointer points into, on both sides of it.
   jit::InterpreterBuffer bounds_of(std::byte* pointer, const Submission& submission,
@@ -159,5 +183,14 @@ Device remote_device() {
   static auto& leaked = *new InterpreterDevice("remote:0", true);
   return Device(&leaked);
 }
+
+Device blocks_device(int threads) {
+  static auto& few = *new InterpreterDevice("blocks_of_64:0", false, 64);
+  static auto& many = *new InterpreterDevice("blocks_of_256:0", false, 256);
+  return Device(threads == 64 ? &few : &many);
+}
+
+LaunchWatch::LaunchWatch(jit::testing::Visit visit) { watching() = std::move(visit); }
+LaunchWatch::~LaunchWatch() { watching() = nullptr; }
 
 }  // namespace noyau::test

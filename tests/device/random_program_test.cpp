@@ -105,9 +105,9 @@ std::vector<Value> forgetting(const RandomProgram& program) {
   return values_of(results_of(program, values));
 }
 
-/// The same kernels, run by the interpreter of programs.
-std::vector<Value> interpreted(const RandomProgram& program) {
-  const DeviceScope scope(interpreter_device());
+/// Kernels of the interpreter's schedules, or of those of a device with many threads a block.
+std::vector<Value> interpreted(const RandomProgram& program, const Device& device) {
+  const DeviceScope scope(device);
   return at_once(program);
 }
 
@@ -172,9 +172,15 @@ std::string check(const RandomProgram& program) {
     }
     compare("forgetting and at once differ", donated, is_same);
     if (program.seed % 8 == 0) {  // it is slow
-      const std::vector<Value> slow = interpreted(program);
+      const std::vector<Value> slow = interpreted(program, interpreter_device());
       compare("interpreted", slow, is_right);
       compare("interpreted and compiled differ", slow, is_same);
+    }
+    if (program.seed % 8 == 4) {
+      const std::vector<Value> slow =
+          interpreted(program, blocks_device(program.seed % 16 == 4 ? 64 : 256));
+      compare("in blocks of threads", slow, is_right);
+      compare("in blocks of threads and compiled differ", slow, is_same);
     }
     if (explain(results_of(program, program.build())).empty()) problem = "explain says nothing";
   } catch (const std::exception& error) {
