@@ -29,10 +29,11 @@ struct Dialect {
   /// Before a loop whose rounds do not depend on each other, one that is rarely run, and those of
   /// which the compiler is to copy all rounds, some, none.
   std::string_view independent_loop, brief_loop, unrolled_loop, partly_unrolled_loop, rolled_loop;
-  std::string_view vector_types[dtype_count];  ///< of several values in memory, but for their number
-  std::string_view vector;                     ///< {0} such a type, {1} its values
+  std::string_view
+      vector_types[dtype_count];  ///< of several values in memory, but for their number
+  std::string_view vector;        ///< {0} such a type, {1} its values
   std::string_view block_number;  ///< an unsigned type that holds every block's number
-  std::string_view bitcast;  ///< {0} the type, {1} the value
+  std::string_view bitcast;       ///< {0} the type, {1} the value
   std::string_view barrier, fence;
   std::string_view fma[2], sqrt[2], floor[2], ceil[2], trunc[2], rint[2], absolute[2],
       remainder[2];  ///< functions of float32, float64

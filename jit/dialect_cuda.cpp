@@ -17,7 +17,7 @@ const Dialect& cuda_dialect() {
       .function = "static __device__ __forceinline__",
       .global = "",
       .local = "",
-      .shared = "__shared__ ",
+      .shared = "__shared__ __align__(16) ",
       .types = {"bool", "signed char", "short", "int", "long long", "unsigned char",
                 "unsigned short", "unsigned int", "unsigned long long", "float", "double"},
       .int64_suffix = "LL",

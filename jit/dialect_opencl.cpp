@@ -18,7 +18,7 @@ const Dialect& opencl_dialect() {
       .function = "static inline",
       .global = "__global ",
       .local = "__local ",
-      .shared = "__local ",
+      .shared = "__local __attribute__((aligned(16))) ",
       .types = {"bool", "char", "short", "int", "long", "uchar", "ushort", "uint", "ulong", "float",
                 "double"},
       .int64_suffix = "L",

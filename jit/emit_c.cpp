@@ -68,6 +68,7 @@ class Emitter {
       c_.note(i.type);
       if (i.op == Opcode::thread || i.op == Opcode::block) {
         (i.op == Opcode::thread ? uses_thread_ : uses_block_)[i.immediate] = true;
+        if (i.op == Opcode::block && i.flags == lone_axis) lone_ = true;
       }
       if (i.op == Opcode::load || i.op == Opcode::store) survey_vector(i);
       if (i.op == Opcode::shuffle || i.op == Opcode::vote) needs_lane_ = true;
@@ -79,7 +80,9 @@ class Emitter {
   void survey_vector(const Instruction& i) {
     const auto v = static_cast<Value>(&i - p_.instructions.data());
     const Value end = v + i.flags;
-    if (i.flags < 2 || vectors_.count(v) != 0 || end > p_.size()) return;
+    if (i.flags < 2 || vectors_.count(v) != 0 || end > p_.size() ||
+        memory(i).kind == MemoryObject::Kind::private_)
+      return;
     for (Value k = v + 1; k < end; ++k) {
       const Instruction& other = at(k);
       if (other.op != i.op || other.flags != i.flags || other.immediate != i.immediate) return;
@@ -101,8 +104,9 @@ class Emitter {
     const Instruction& i = at(v);
     const std::string type = vector_type(i);
     const std::string place = fmt::format(
-        "*({}{}{}*)(b{} + {})", d_.global, i.op == Opcode::load ? "const " : "", type, i.immediate,
-        operand(i, 0));
+        "*({}{}{}*)({} + {})", memory(i).kind == MemoryObject::Kind::buffer ? d_.global : d_.local,
+        i.op == Opcode::load ? "const " : "", type,
+        name_of_memory(static_cast<std::size_t>(i.immediate)), operand(i, 0));
     if (i.op == Opcode::load) return line(fmt::format("const {} v{} = {};", type, v, place));
     std::vector<std::string> values;
     for (Value k = v; k < v + i.flags; ++k) values.push_back(operand(at(k), 1));
@@ -225,7 +229,7 @@ class Emitter {
     open_block_numbers();
   }
 
-  /// The launch has all blocks on one axis. Most have no other axis, and nothing to divide by.
+  /// The launch has all blocks on one axis.
   void open_block_numbers() {
     const std::string_view u = d_.block_number;
     if (uses_block_[1] || uses_block_[2]) {
@@ -238,7 +242,8 @@ class Emitter {
         }
       }
     } else if (uses_block_[0]) {
-      line(fmt::format("const {0} g0 = n1 == 1 && n2 == 1 ? {1} : ({0})(({2}){1} % ({2})n0);", i64(), d_.block, u));
+      line(lone_ ? fmt::format("const {} g0 = {};", i64(), d_.block)
+                 : fmt::format("const {0} g0 = ({0})(({1}){2} % ({1})n0);", i64(), u, d_.block));
     }
   }
 
@@ -515,7 +520,8 @@ class Emitter {
   std::map<Value, InVector> vectors_;  ///< loads and stores that are parts of vectors
   Value last_if_ = no_value;
   std::int64_t threads_ = 1;
-  bool uses_thread_[3] = {}, uses_block_[3] = {}, needs_lane_ = false, faults_ = false;
+  bool uses_thread_[3] = {}, uses_block_[3] = {}, needs_lane_ = false, faults_ = false,
+       lone_ = false;
 };
 
 }  // namespace

@@ -21,8 +21,9 @@ struct GeneratedKernel {
 };
 
 /// out[..., m, n] = sum over k of a[..., m, k] b[..., k, n] as one chain of fma (integers: wrapping
-/// multiply and add) in the order of k.
-GeneratedKernel matmul_kernel(const TensorView& a, const TensorView& b, const TensorView& out);
+/// multiply and add) in the order of k. `block_threads`: as in DeviceLimits.
+GeneratedKernel matmul_kernel(const TensorView& a, const TensorView& b, const TensorView& out,
+                              int block_threads = 0);
 /// The three convolutions of LibraryCall::Kind (no bias, no relu), as fma chains in row-major order
 /// of (channel, kh, kw).
 GeneratedKernel convolution_kernel(LibraryCall::Kind kind, const TensorView& first,

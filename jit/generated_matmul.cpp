@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "jit/generated_matmul.hpp"
 #include "jit/generated_tools.hpp"
 
 namespace noyau::jit {
@@ -73,14 +74,15 @@ std::int64_t tiles_of_item(const TensorView& out, std::int64_t tiles) {
 class Product {
  public:
   /// `swapped`: b is the launch's first buffer.
-  Product(const TensorView& a, const TensorView& b, const TensorView& out, bool swapped)
+  Product(const TensorView& a, const TensorView& b, const TensorView& out, bool swapped,
+          bool packed)
       : g_("matmul"),
         m_(static_cast<std::size_t>(out.shape.rank() - 2)),
         n_(m_ + 1),
         dtype_(out.dtype),
         tile_(rows_of_tile(out.shape[out.shape.rank() - 2])) {
     const std::int64_t rows = out.shape[out.shape.rank() - 2];
-    packed_ = rows >= least_packed_rows;
+    packed_ = packed && rows >= least_packed_rows;
     a_ = g_.input(swapped ? b : a, "a");
     b_ = g_.input(swapped ? a : b, "b");
     if (swapped) std::swap(a_, b_);
@@ -206,7 +208,8 @@ class Product {
 
 }  // namespace
 
-GeneratedKernel matmul_kernel(const TensorView& a, const TensorView& b, const TensorView& out) {
+GeneratedKernel matmul_kernel(const TensorView& a, const TensorView& b, const TensorView& out,
+                              int block_threads) {
   require(a.dtype == out.dtype && b.dtype == out.dtype, "matmul of mixed dtypes");
   const int rank = out.shape.rank();
   require(rank >= 2 && a.shape.rank() == rank && b.shape.rank() == rank, "matmul of other ranks");
@@ -218,7 +221,12 @@ GeneratedKernel matmul_kernel(const TensorView& a, const TensorView& b, const Te
   const TensorView to = with_batch(out, axes, &BatchAxis::out, by_rows);
   const TensorView left = with_batch(a, axes, &BatchAxis::a, by_rows);
   const TensorView right = with_batch(b, axes, &BatchAxis::b, by_rows);
-  return by_rows ? Product(right, left, to, true).run() : Product(left, right, to, false).run();
+  const TensorView &first = by_rows ? right : left, &second = by_rows ? left : right;
+  // Tiles want 256 threads, and results for most of them.
+  constexpr std::int64_t least_side = 16;
+  if (block_threads >= 256 && std::min(rows, columns) >= least_side)
+    return matmul_in_blocks(first, second, to, by_rows);
+  return Product(first, second, to, by_rows, block_threads == 0).run();
 }
 
 }  // namespace noyau::jit

@@ -119,10 +119,11 @@ Value GeneratedBuilder::multiply_add(Value a, Value b, Value sum) {
 }
 
 std::vector<Value> GeneratedBuilder::loop(Value first, Value end, std::span<const Value> carried,
-                                          const Body& body) {
+                                          const Body& body, std::uint8_t flags) {
   std::vector<Value> initial{first};
   initial.insert(initial.end(), carried.begin(), carried.end());
   const std::vector<Value> p = b_.begin_loop(initial);
+  b_.program().instructions[static_cast<std::size_t>(p[0] - 1)].flags = flags;
   b_.loop_while(b_.compare(Opcode::less, p[0], end));
   const std::vector<Value> values = body(p[0], std::span(p).subspan(1));
   std::vector<Value> next{plus(p[0], 1)};

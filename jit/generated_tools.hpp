@@ -22,16 +22,20 @@ struct StridedBuffer {
   std::vector<bool> unit;
 };
 
-/// A KernelBuilder of an items program together with its launch.
+/// A KernelBuilder together with its launch.
 class GeneratedBuilder {
  public:
-  explicit GeneratedBuilder(std::string name) : b_(std::move(name)) {}
+  explicit GeneratedBuilder(std::string name, Domain domain = Domain::items)
+      : b_(std::move(name), domain) {}
   KernelBuilder& ir() { return b_; }
 
   StridedBuffer input(const TensorView& view, const std::string& name);
   StridedBuffer output(const TensorView& view, const std::string& name);
   /// An int64 parameter. Only outside of regions.
   Value number(std::int64_t value, std::string name);
+
+  /// Of blocks programs.
+  void set_extent(int axis, std::int64_t blocks) { made_.extent[axis] = blocks; }
 
   /// One item for each index of `extents`: lanes run along the axis of the smallest stride (of
   /// those with more than one index), the outermost axes share item axis 2. Returns the index on
@@ -70,7 +74,8 @@ class GeneratedBuilder {
 
   /// for (i = first; i < end; ++i) carried = body(i, carried). Returns the carried values.
   using Body = std::function<std::vector<Value>(Value, std::span<const Value>)>;
-  std::vector<Value> loop(Value first, Value end, std::span<const Value> carried, const Body& body);
+  std::vector<Value> loop(Value first, Value end, std::span<const Value> carried, const Body& body,
+                          std::uint8_t flags = 0);
   /// if (condition) carried = body(carried).
   using Part = std::function<std::vector<Value>(std::span<const Value>)>;
   std::vector<Value> when(Value condition, std::span<const Value> carried, const Part& body);

@@ -447,8 +447,7 @@ void Interpreter::access(Thread& thread, const Instruction& i) {
   const bool writes = atomic ? op != AtomicOp::load : i.op == Opcode::store;
   if (checked != nullptr && !checked->uses.empty()) {
     const std::uint64_t stored = i.op == Opcode::store ? operand(thread, i, 1) : 0;
-    const bool changes =
-        atomic ? writes : writes && std::memcmp(where, &stored, bytes) != 0;
+    const bool changes = atomic ? writes : writes && std::memcmp(where, &stored, bytes) != 0;
     check_race(thread, i, checked->uses[static_cast<std::size_t>(offset)], offset, writes, changes);
   }
   std::uint64_t old = 0;

@@ -22,10 +22,11 @@ struct InterpreterBuffer {
 /// Runs every thread of the launch, scalar by scalar; threads of a block advance to each barrier,
 /// shuffle or vote together, blocks follow one another. `parameters` holds each parameter's bits in
 /// 8 bytes. Throws LaunchError on an access out of bounds, a divergent barrier, a race between
-/// threads of a block in shared memory, a read of shared or private memory never written, or more than `step_limit` instructions (0: no limit); each names
-/// the instruction and the thread. `buffers` are the program's buffers in their order, its other
-/// memory left out. What the program prints is appended to `printed`, if given. Returns the fault
-/// word: 0, or the code of the first fault.
+/// threads of a block in shared memory, a read of shared or private memory never written, or more
+/// than `step_limit` instructions (0: no limit); each names the instruction and the thread.
+/// `buffers` are the program's buffers in their order, its other memory left out. What the program
+/// prints is appended to `printed`, if given. Returns the fault word: 0, or the code of the first
+/// fault.
 std::int64_t interpret(const Program& program, std::span<const std::int64_t, 3> extent,
                        std::span<const InterpreterBuffer> buffers,
                        std::span<const std::uint64_t> parameters, std::int64_t step_limit = 0,

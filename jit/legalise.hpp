@@ -16,6 +16,9 @@ Program exchange_through_shared(const Program& program);
 /// In the flags of a loop that is rarely run: not worth vectors.
 inline constexpr std::uint8_t brief_loop = 2;
 
+/// In the flags of a block: the launch has no other axis of more than one block.
+inline constexpr std::uint8_t lone_axis = 1;
+
 /// How many items of axis 0 one item takes after loop_over_lanes.
 inline constexpr std::int64_t lane_count = 32;
 

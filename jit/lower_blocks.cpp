@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "jit/legalise.hpp"
+#include "jit/schedule_blocks.hpp"
+
 namespace noyau::jit {
 
 using Kind = KernelOp::Kind;
@@ -17,7 +20,13 @@ BlockLowering::BlockLowering(const Kernel& kernel, const Schedule& schedule,
                       .vector = schedule.vector}),
       threads_(schedule.threads),
       thread_(ops_.as_index(b_.thread(0))),
-      block_(ops_.as_index(b_.block(0))) {}
+      block_(ops_.as_index(lone_block())) {}
+
+Value BlockLowering::lone_block() {
+  const Value v = b_.block(0);
+  b_.program().instructions[static_cast<std::size_t>(v)].flags = lone_axis;
+  return v;
+}
 
 Value BlockLowering::load_if(Value condition, DType type, const std::function<Value()>& value) {
   const Value nothing[] = {zero(type)};
@@ -35,10 +44,9 @@ void BlockLowering::when(Value condition, const std::function<void()>& body) {
 }
 
 std::uint8_t BlockLowering::loop_for(std::span<const std::size_t> ops, std::int64_t batch) const {
-  constexpr std::int64_t dear = 10, most = 200;
   std::int64_t weight = 0;
-  for (std::size_t k : ops) weight += ops_.is_dear(kernel_.ops[k]) ? dear : 1;
-  return weight * batch <= most ? unrolled_loop : rolled_loop;
+  for (std::size_t k : ops) weight += jit::weight(kernel_.ops[k]);
+  return weight * batch <= most_unrolled_weight ? unrolled_loop : rolled_loop;
 }
 
 int BlockLowering::array_of(std::size_t op, std::int64_t size) {
@@ -50,8 +58,8 @@ int BlockLowering::array_of(std::size_t op, std::int64_t size) {
 namespace {
 
 /// A thread computes some vectors of elements: it loads all of them, computes one element after
-/// the other, and stores them. Vectors of a thread lie as far from each other as the block's threads
-/// reach, so that neighbours access neighbours.
+/// the other, and stores them. Vectors of a thread lie as far from each other as the block's
+/// threads reach, so that neighbours access neighbours.
 class MapLowering final : BlockLowering {
  public:
   using BlockLowering::BlockLowering;
@@ -81,8 +89,6 @@ class MapLowering final : BlockLowering {
     const std::int64_t v = schedule_.vector, batch = schedule_.batch,
                        elements = kernel_.parallel_size(), units = (elements + v - 1) / v;
     size_ = v * batch;
-    for (std::size_t k = 0; k < kernel_.ops.size(); ++k) all_.push_back(k);
-    flags_ = loop_for(all_, size_);
     ragged_ = elements % v != 0;
     inner_ = parallel_axes_.back();
     extent_[0] = (units + threads_ * batch - 1) / (threads_ * batch);
@@ -127,14 +133,14 @@ class MapLowering final : BlockLowering {
           ops_.set_index(inner_, at);
           each(e, less(at, end_));
         },
-        flags_);
+        unrolled_loop);
     b_.end_if();
   }
   /// Loads or stores of one vector, side by side.
   void mark(std::size_t first_instruction, std::int64_t number) {
     auto& list = b_.program().instructions;
-    for (std::size_t k = first_instruction; k < first_instruction + static_cast<std::size_t>(number);
-         ++k)
+    for (std::size_t k = first_instruction;
+         k < first_instruction + static_cast<std::size_t>(number); ++k)
       list[k].flags = static_cast<std::uint8_t>(number);
   }
 
@@ -158,9 +164,8 @@ class MapLowering final : BlockLowering {
             }
           },
           [&](Value e, Value inside) {
-            store(array, e, load_if(inside, op.dtype, [&] {
-                    return b_.load(op.buffer, ops_.address(k));
-                  }));
+            store(array, e,
+                  load_if(inside, op.dtype, [&] { return b_.load(op.buffer, ops_.address(k)); }));
           });
     }
   }
@@ -174,7 +179,7 @@ class MapLowering final : BlockLowering {
   }
 
   void compute() {
-    for (std::size_t k : all_)
+    for (std::size_t k = 0; k < kernel_.ops.size(); ++k)
       if (is_store(kernel_.ops[k]) && in_vectors(k)) array_of(k, size_);
     count(
         integer(0), integer(size_), 1,
@@ -184,7 +189,7 @@ class MapLowering final : BlockLowering {
           if (ragged_) when(less(at, end_), [&] { compute_element(e); });
           else compute_element(e);
         },
-        flags_);
+        unrolled_loop);
   }
   void compute_element(Value e) {
     for (std::size_t k = 0; k < kernel_.ops.size(); ++k) {
@@ -264,8 +269,8 @@ class MapLowering final : BlockLowering {
     };
     const auto each = [&](std::uint8_t flags, const std::function<void(Value)>& body) {
       count(
-          integer(0), integer(side / rows), 1,
-          [&](Value e) { body(plus(y, times(e, rows))); }, flags);
+          integer(0), integer(side / rows), 1, [&](Value e) { body(plus(y, times(e, rows))); },
+          flags);
     };
     each(unrolled_loop, [&](Value r) {
       const Value fast_index = plus(fast_first, r), slow_index = plus(slow_first, x);
@@ -293,8 +298,6 @@ class MapLowering final : BlockLowering {
   }
 
   std::int64_t size_ = 1;  ///< elements of a thread
-  std::vector<std::size_t> all_;
-  std::uint8_t flags_ = rolled_loop;  ///< of loops over them
   bool ragged_ = false;    ///< the last thread's may be past the end
   std::size_t inner_ = 0;
   Value end_ = no_value, first_ = no_value, whole_ = no_value;

@@ -50,6 +50,7 @@ class BlockLowering : protected KernelLowering {
   const std::int64_t threads_;
 
  private:
+  Value lone_block();
   Value thread_, block_;
   std::map<std::size_t, int> arrays_;
 };

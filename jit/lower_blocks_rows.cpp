@@ -36,12 +36,12 @@ class RowLowering final : BlockLowering {
   void lay_out() {
     const std::int64_t rows = kernel_.parallel_size();
     const bool columns = schedule_.columns || schedule_.shape == Shape::column;
-    layout_ = columns                              ? Layout::columns
+    layout_ = columns                            ? Layout::columns
               : schedule_.shape == Shape::serial ? Layout::thread
               : schedule_.shape == Shape::gang   ? Layout::gang
                                                  : Layout::block;
     const std::int64_t gangs = threads_ / virtual_lanes;
-    const std::int64_t rows_of_block = columns                      ? side
+    const std::int64_t rows_of_block = columns                     ? side
                                        : layout_ == Layout::thread ? threads_
                                        : layout_ == Layout::gang   ? gangs
                                                                    : 1;
@@ -58,15 +58,15 @@ class RowLowering final : BlockLowering {
     }
     group_ = group;
     row_count_ = ops_.number(static_cast<std::uint64_t>(rows), "row_count");
-    const Value mine = columns                      ? lane()
+    const Value mine = columns                     ? lane()
                        : layout_ == Layout::thread ? thread()
                        : layout_ == Layout::gang   ? gang()
                                                    : integer(0);
-    own_ = columns                      ? gang()
+    own_ = columns                     ? gang()
            : layout_ == Layout::thread ? integer(0)
            : layout_ == Layout::gang   ? lane()
                                        : thread();
-    stride_ = columns                      ? gangs
+    stride_ = columns                     ? gangs
               : layout_ == Layout::thread ? 1
               : layout_ == Layout::gang   ? virtual_lanes
                                           : threads_;
@@ -81,7 +81,8 @@ class RowLowering final : BlockLowering {
       row_ = smaller(row, shifted(row_count_, -1));
     }
     ops_.split_index(row_, parallel_axes_, rows);
-    if (layout_ == Layout::gang) memory_first_ = b_.binary(Opcode::multiply, gang(), ops_.row_size());
+    if (layout_ == Layout::gang)
+      memory_first_ = b_.binary(Opcode::multiply, gang(), ops_.row_size());
   }
 
   /// The thread that stores what is one value of a row.
@@ -206,7 +207,8 @@ class RowLowering final : BlockLowering {
     const std::int64_t batch = staged ? staged_batch(acc) : schedule_.batch;
     if (staged) stage = shared_values(acc, threads_ * batch);
     count(first, end, stride_ * batch, [&](Value base) {
-      const auto each = [&](std::uint8_t flags, const std::function<void(Value, Value, Value)>& body) {
+      const auto each = [&](std::uint8_t flags,
+                            const std::function<void(Value, Value, Value)>& body) {
         count(
             integer(0), integer(batch), 1,
             [&](Value e) {
@@ -273,8 +275,7 @@ class RowLowering final : BlockLowering {
           integer(0), integer(threads_ * batch / virtual_lanes), 1,
           [&](Value s) {
             const Value at = plus(times(s, virtual_lanes), thread());
-            when(less(at, left),
-                 [&] { add_to(acc, lanes, integer(0), values_at(stage, at)); });
+            when(less(at, left), [&] { add_to(acc, lanes, integer(0), values_at(stage, at)); });
           },
           partly_unrolled_loop);
     });
@@ -336,8 +337,7 @@ class RowLowering final : BlockLowering {
         for (auto& [k, from] : buffer_from_)
           if (from == stage) keep_now_[k] = buffers_[k];
         const Accumulators acc = start(reductions);
-        const auto values =
-            pass(acc, elements_of_kernel(stage, acc), integer(0), ops_.row_size());
+        const auto values = pass(acc, elements_of_kernel(stage, acc), integer(0), ops_.row_size());
         bind(acc, values);
         for (auto& [k, memory] : keep_now_) kept_[k] = memory;
       }
@@ -402,8 +402,8 @@ class RowLowering final : BlockLowering {
   }
 
   Layout layout_ = Layout::thread;
-  Value own_ = no_value, row_ = no_value, live_ = no_value, row_count_ = no_value, chunk_ = no_value,
-        chunk_count_ = no_value, group_ = no_value, memory_first_ = no_value;
+  Value own_ = no_value, row_ = no_value, live_ = no_value, row_count_ = no_value,
+        chunk_ = no_value, chunk_count_ = no_value, group_ = no_value, memory_first_ = no_value;
   std::int64_t stride_ = 1, lanes_ = 1;
   std::map<std::size_t, std::int32_t> buffer_from_;  ///< op -> the stage that computes it
   std::map<std::size_t, int> buffers_;

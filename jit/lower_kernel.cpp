@@ -13,10 +13,7 @@ bool is_reduction(const KernelOp& op) {
 KernelLowering::KernelLowering(const Kernel& kernel, const Schedule& schedule,
                                std::span<const DType> slot_types,
                                const OpLowering::Options& options)
-    : kernel_(kernel),
-      schedule_(schedule),
-      ops_(kernel, slot_types, options),
-      b_(ops_.builder()) {
+    : kernel_(kernel), schedule_(schedule), ops_(kernel, slot_types, options), b_(ops_.builder()) {
   for (std::size_t a = 0; a < kernel.axes.size(); ++a)
     (kernel.axes[a].row ? row_axes_ : parallel_axes_).push_back(a);
   for (const KernelOp& op : kernel.ops) last_stage_ = std::max(last_stage_, op.stage);

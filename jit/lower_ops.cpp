@@ -229,8 +229,8 @@ Value OpLowering::iota(const KernelOp& op) {
 Value OpLowering::random(const KernelOp& op) {
   const ops::Meaning m = ops::random_function(op.distribution, op.dtype);
   const DType argument = op.distribution == Distribution::integers ? DType::int64 : op.dtype;
-  std::vector<Value> arguments{b_.bitcast(as_int64(coordinate(op.maps[0])), DType::uint64), slot(op.slot),
-                               slot(op.slot + 1)};
+  std::vector<Value> arguments{b_.bitcast(as_int64(coordinate(op.maps[0])), DType::uint64),
+                               slot(op.slot), slot(op.slot + 1)};
   if (op.distribution == Distribution::uniform || op.distribution == Distribution::integers) {
     arguments.push_back(b_.convert(slot(op.slot + 2), argument));
     arguments.push_back(b_.convert(slot(op.slot + 3), argument));
@@ -355,7 +355,7 @@ std::vector<Value> OpLowering::combine(const KernelOp& op, std::span<const Value
   return {b_.binary(combining, a[0], b[0])};
 }
 
-bool OpLowering::is_dear(const KernelOp& op) const {
+bool OpLowering::is_dear(const KernelOp& op) {
   if (op.kind == Kind::random) return true;
   if (op.kind != Kind::elementwise) return false;
   const auto meaning = ops::row(op.code).meaning;

@@ -48,10 +48,10 @@ class OpLowering {
 
   // Indices: of Options::index.
   Value integer(std::int64_t n) { return b_.constant(Scalar::of(n).as(options_.index)); }
-  Value as_index(Value v) { return b_.type(v) == options_.index ? v : b_.convert(v, options_.index); }
-  Value as_int64(Value v) {
-    return b_.type(v) == DType::int64 ? v : b_.convert(v, DType::int64);
+  Value as_index(Value v) {
+    return b_.type(v) == options_.index ? v : b_.convert(v, options_.index);
   }
+  Value as_int64(Value v) { return b_.type(v) == DType::int64 ? v : b_.convert(v, DType::int64); }
 
   /// Emits operation k with the current indices; its value is then value(k).
   void emit(std::size_t k);
@@ -65,7 +65,7 @@ class OpLowering {
   std::vector<Value> combine(const KernelOp& op, std::span<const Value> a,
                              std::span<const Value> b);
   /// Whether computing it again costs more than keeping it.
-  bool is_dear(const KernelOp& op) const;
+  static bool is_dear(const KernelOp& op);
 
  private:
   Value offset(const AffineMap& map);

@@ -191,8 +191,7 @@ class Planner {
   /// Whether memory begins there at a multiple of 16 bytes: what the pool gives does.
   bool is_aligned(const PlanPointer& p) const {
     const PlanBuffer& b = plan_.buffers[static_cast<std::size_t>(p.buffer)];
-    return p.offset % 16 == 0 &&
-           !(b.kind == PlanBuffer::Kind::leaf && node(b.node).unaligned);
+    return p.offset % 16 == 0 && !(b.kind == PlanBuffer::Kind::leaf && node(b.node).unaligned);
   }
 
   void kernel_step(Kernel& kernel) {
@@ -324,8 +323,9 @@ class Planner {
     if (routine == nullptr) {
       if (t.bias) throw InternalError("a product lost the routine that was to do its epilogue");
       if (t.kind == NodeKind::matmul)
-        return generated_step(matmul_kernel(in[0].view, in[1].view, out.view), name,
-                              std::move(pointers));
+        return generated_step(
+            matmul_kernel(in[0].view, in[1].view, out.view, backend_.limits().block_threads), name,
+            std::move(pointers));
       return generated_step(
           convolution_kernel(call->kind, in[0].view, in[1].view, out.view, window), name,
           std::move(pointers));

@@ -170,8 +170,8 @@ struct Instruction {
   std::int32_t place = 0;  ///< byte offset in the user's text, for messages; 0 when there is none
 };
 static_assert(sizeof(Instruction) == 32);
-/// In the flags of a loop, for compilers: its rounds do not depend on one another's memory; copy all
-/// its rounds; copy some; copy none. No part of a Program's text.
+/// In the flags of a loop, for compilers: its rounds do not depend on one another's memory; copy
+/// all its rounds; copy some; copy none. No part of a Program's text.
 inline constexpr std::uint8_t independent_loop = 1, unrolled_loop = 3, partly_unrolled_loop = 4,
                               rolled_loop = 5;
 /// The flags of loads and stores: 0, or how many of them, one right after the other, access

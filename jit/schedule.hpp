@@ -24,7 +24,7 @@ struct Schedule {
              ///< chunk, of 32 rows where they lie side by side]
     // Of blocks of many threads alone:
     block,  ///< a block a row
-    tile    ///< a block 32 x 32 elements; loads that run along another axis go through shared memory
+    tile  ///< a block 32 x 32 elements; loads that run along another axis go through shared memory
   };
   Shape shape = Shape::map;
   bool streamed = false;    ///< outputs bypass the cache
@@ -33,10 +33,10 @@ struct Schedule {
                             ///< all its virtual lanes, side by side in private arrays
   std::int32_t threads = 0;  ///< of a block; 0: items, or blocks of 32 lanes
   std::int32_t vector = 1;   ///< map: elements that a thread loads and stores at once
-  std::int32_t batch = 1;    ///< map: vectors of a thread; rows: elements that a thread loads before
-                             ///< it uses the first
-  bool columns = false;      ///< split: 32 rows a block
-  bool narrow = false;       ///< indices have 32 bits
+  std::int32_t batch = 1;  ///< map: vectors of a thread; rows: elements that a thread loads before
+                           ///< it uses the first
+  bool columns = false;    ///< split: 32 rows a block
+  bool narrow = false;     ///< indices have 32 bits
   std::int32_t tile_axis = -1;  ///< tile: the axis along which the slow loads are contiguous
   std::int64_t row_bytes = 0;   ///< gang, block: shared memory of a block for row values that later
                                 ///< stages need

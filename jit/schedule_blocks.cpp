@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "jit/lower_ops.hpp"
+
 namespace noyau::jit {
 namespace {
 
@@ -57,11 +59,13 @@ std::int32_t tile_axis(const Kernel& kernel) {
 }
 
 /// 16 bytes at once for the widest of what can be loaded and stored so, in as many blocks as there
-/// are units at least.
+/// are units at least. Not where that many copies of the operations take long to compile: those
+/// compute for longer than they load.
 void choose_map(const Kernel& kernel, const DeviceLimits& limits, Schedule& s) {
   if (kernel.axes.empty()) return;
-  std::int64_t widest = 0, loads = 0;
+  std::int64_t widest = 0, loads = 0, all = 0;
   for (const KernelOp& op : kernel.ops) {
+    all += weight(op);
     if (op.kind == Kind::load) ++loads;
     if (takes_vectors(kernel, op, 1)) widest = std::max(widest, size(op.dtype));
   }
@@ -71,14 +75,13 @@ void choose_map(const Kernel& kernel, const DeviceLimits& limits, Schedule& s) {
   const std::int64_t blocks = kernel.parallel_size() / s.threads;
   for (std::int32_t v = widest == 8 ? 2 : 4; v > 1; v /= 2) {
     if (blocks / v < limits.compute_units || (!one_axis && inner % v != 0)) continue;
-    const bool any = std::any_of(kernel.ops.begin(), kernel.ops.end(), [&](const KernelOp& op) {
-      return takes_vectors(kernel, op, v);
-    });
-    if (!any) continue;
+    const bool any = std::any_of(kernel.ops.begin(), kernel.ops.end(),
+                                 [&](const KernelOp& op) { return takes_vectors(kernel, op, v); });
+    if (!any || all * v > most_unrolled_weight) continue;
     s.vector = v;
     // Enough loads in flight: two of them a thread, where that leaves no rest.
     if (one_axis && loads == 1 && inner % (2 * v * s.threads) == 0 &&
-        blocks / (2 * v) >= 4 * limits.compute_units)
+        2 * v * all <= most_unrolled_weight && blocks / (2 * v) >= 4 * limits.compute_units)
       s.batch = 2;
     return;
   }
@@ -130,6 +133,11 @@ Schedule choose_schedule_of_blocks(const Kernel& kernel, const DeviceLimits& lim
     choose_map(kernel, limits, s);
   }
   return s;
+}
+
+std::int64_t weight(const KernelOp& op) {
+  constexpr std::int64_t dear = 10;
+  return OpLowering::is_dear(op) ? dear : 1;
 }
 
 bool takes_vectors(const Kernel& kernel, const KernelOp& op, std::int64_t vector) {

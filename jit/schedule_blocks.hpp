@@ -9,4 +9,9 @@ namespace noyau::jit {
 /// For limits.block_threads > 0.
 Schedule choose_schedule_of_blocks(const Kernel& kernel, const DeviceLimits& limits);
 
+/// What an operation adds to the time that a kernel takes to compile.
+std::int64_t weight(const KernelOp& op);
+/// Operations up to this weight are copied for each element that a thread computes.
+inline constexpr std::int64_t most_unrolled_weight = 240;
+
 }  // namespace noyau::jit

@@ -53,6 +53,7 @@ Found look_at(int ordinal) {
   f.limits.cache_bytes = attribute(l2_cache_size);
   f.limits.memory_bytes = static_cast<std::int64_t>(bytes);
   f.limits.vector_bytes = 16;
+  f.limits.block_threads = 256;
   f.limits.max_kernel_arguments = 64;  // with their sizes and strides in 4 KiB of arguments
   f.limits.host_memory = false;
   return f;

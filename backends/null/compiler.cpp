@@ -16,6 +16,7 @@ void gpu_limits(DeviceLimits& limits) {
   limits.cache_bytes = 40 << 20;
   limits.memory_bytes = std::int64_t{40} << 30;
   limits.vector_bytes = 16;
+  limits.block_threads = 256;
   limits.max_kernel_arguments = 64;
   limits.host_memory = false;
 }

@@ -71,6 +71,15 @@ bool has_float64(cl_device_id device) {
   return number_of<cl_device_fp_config>(device, CL_DEVICE_DOUBLE_FP_CONFIG) != 0 && !pose().float32;
 }
 
+/// GPUs: as many as the device takes, up to 256. CPUs have items for threads.
+int block_threads(cl_device_id device) {
+  if (is_cpu(device)) return 0;
+  const auto most = static_cast<int>(number_of<std::size_t>(device, CL_DEVICE_MAX_WORK_GROUP_SIZE));
+  int threads = 32;
+  while (2 * threads <= std::min(most, 256)) threads *= 2;
+  return threads;
+}
+
 DeviceLimits limits_of(cl_device_id device) {
   DeviceLimits limits;
   limits.compute_units = number_of<cl_uint>(device, CL_DEVICE_MAX_COMPUTE_UNITS);
@@ -87,6 +96,7 @@ DeviceLimits limits_of(cl_device_id device) {
   limits.float64 = has_float64(device);
   limits.gangs = false;
   limits.host_memory = shares_memory(device);
+  limits.block_threads = block_threads(device);
   return limits;
 }
 

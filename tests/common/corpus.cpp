@@ -10,6 +10,7 @@
 #include "noyau/noyau.hpp"
 #include "tests/common/generated_cases.hpp"
 #include "tests/common/random_program.hpp"
+#include "tests/common/schedule_cases.hpp"
 
 namespace noyau::test {
 
@@ -95,6 +96,7 @@ void visit_planned_programs(const DeviceLimits& limits, const VisitProgram& visi
     for (const int i : program.results) results.push_back(values[static_cast<std::size_t>(i)]);
     explain(results);
   }
+  visit_schedule_cases([](const ScheduleCase& c) { explain(c.make()); });
 }
 
 }  // namespace noyau::test

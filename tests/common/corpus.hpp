@@ -15,8 +15,8 @@ namespace noyau::test {
 void visit_all_cases(const jit::testing::Visit& visit);
 
 using VisitProgram = std::function<void(const jit::Program&)>;
-/// The programs of generated kernels, and of the plans of random programs on a device with these
-/// limits; without launches.
+/// The programs of generated kernels, and of the plans of random programs and of schedule_cases on
+/// a device with these limits; without launches.
 void visit_planned_programs(const DeviceLimits& limits, const VisitProgram& visit);
 
 }  // namespace noyau::test

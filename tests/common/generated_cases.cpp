@@ -65,6 +65,10 @@ void check_matmul(const Runner& run, const Strided& a, const Strided& b, Strided
     out.set(i, sum);
   });
   check(run, jit::matmul_kernel(a.view, b.view, out.view), {&a, &b}, {out}, what);
+  // The same bits from blocks of many threads; what is small there is as elsewhere.
+  if (std::min(out.view.shape[rank - 2], out.view.shape[rank - 1]) < 16) return;
+  check(run, jit::matmul_kernel(a.view, b.view, out.view, 256), {&a, &b}, {out},
+        what + " in blocks");
 }
 
 template <class T>

@@ -67,8 +67,7 @@ jit::testing::Visit& watching() {
 
 class InterpreterDevice final : public DeviceBackend {
  public:
-  InterpreterDevice(std::string name, bool remote, int block_threads = 0)
-      : name_(std::move(name)) {
+  InterpreterDevice(std::string name, bool remote, int block_threads = 0) : name_(std::move(name)) {
     limits_.host_memory = !remote;
     limits_.block_threads = block_threads;
     if (remote) remote_ = std::make_unique<RemoteMemory>();
@@ -137,7 +136,9 @@ class InterpreterDevice final : public DeviceBackend {
       if (object.kind != jit::MemoryObject::Kind::buffer) continue;
       buffers.push_back(bounds_of(step.pointers.at(buffers.size()), submission, object.dtype));
     }
-    if (watching() && limits_.block_threads > 0) watching()(program, {step.extent[0], step.extent[1], step.extent[2]}, step.parameters, copies_of(buffers, program));
+    if (watching() && limits_.block_threads > 0)
+      watching()(program, {step.extent[0], step.extent[1], step.extent[2]}, step.parameters,
+                 copies_of(buffers, program));
     const std::int64_t fault = jit::interpret(program, step.extent, buffers, step.parameters);
     if (fault != 0) throw LaunchError(fmt::format("{}: fault {}", step.name, fault));
   }
@@ -148,8 +149,8 @@ class InterpreterDevice final : public DeviceBackend {
     for (const jit::MemoryObject& object : program.memory) {
       if (object.kind != jit::MemoryObject::Kind::buffer) continue;
       const jit::InterpreterBuffer& b = buffers[copies.size()];
-      jit::testing::HostBuffer& copy =
-          copies.emplace_back(jit::testing::zeros(object.dtype, static_cast<std::size_t>(b.elements)));
+      jit::testing::HostBuffer& copy = copies.emplace_back(
+          jit::testing::zeros(object.dtype, static_cast<std::size_t>(b.elements)));
       std::memcpy(copy.bytes.data(), b.data, copy.bytes.size());
     }
     return copies;

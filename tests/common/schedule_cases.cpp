@@ -26,12 +26,15 @@ void visit_maps(const Visit& visit) {
     visit({fmt::format("numbers {}", n), [n] { return arange(n) * 3 + filled({n}, int64); }});
   }
   for (const std::int64_t n : {64, 66, 67}) {
-    visit({fmt::format("broadcast {}", n),
-           [n] { return filled({33, n}) + filled({n}) * filled({33, 1}); }});
-    visit({fmt::format("inside {}", n),
-           [n] { return filled({40, n + 8})[{slice(2, 36), slice(4, 4 + n)}] * 2.0; }});
-    visit({fmt::format("one off {}", n),
-           [n] { return filled({40, n + 8})[{slice(), slice(1, 1 + n)}] + 1.0; }});
+    visit({fmt::format("broadcast {}", n), [n] {
+             return filled({33, n}) + filled({n}) * filled({33, 1});
+           }});
+    visit({fmt::format("inside {}", n), [n] {
+             return filled({40, n + 8})[{slice(2, 36), slice(4, 4 + n)}] * 2.0;
+           }});
+    visit({fmt::format("one off {}", n), [n] {
+             return filled({40, n + 8})[{slice(), slice(1, 1 + n)}] + 1.0;
+           }});
   }
 }
 
@@ -40,8 +43,9 @@ void visit_transposes(const Visit& visit) {
     const Shape shape{rows, columns}, turned{columns, rows};
     visit({fmt::format("transpose {}x{}", rows, columns),
            [=] { return transpose(filled(shape)) + 1.0; }});
-    visit({fmt::format("transpose {}x{} and more", rows, columns),
-           [=] { return transpose(filled(shape)) * filled(turned) - filled({1, rows}); }});
+    visit({fmt::format("transpose {}x{} and more", rows, columns), [=] {
+             return transpose(filled(shape)) * filled(turned) - filled({1, rows});
+           }});
   }
   visit({"permute", [] { return permute(filled({3, 20, 2, 35}), {2, 3, 0, 1}) * 2.0; }});
   visit({"permute int8", [] { return permute(filled({5, 33, 40}, int8), {0, 2, 1}) + 1; }});
@@ -63,8 +67,7 @@ void visit_rows(const Visit& visit) {
       add("softmax", [=] { return softmax(filled(shape), 1); });
       add("centred", [=] {
         const Array x = filled(shape);
-        return (x - mean(x, 1, {.keepdims = true})) /
-               sqrt(var(x, 1, {.keepdims = true}) + 1e-5);
+        return (x - mean(x, 1, {.keepdims = true})) / sqrt(var(x, 1, {.keepdims = true}) + 1e-5);
       });
     }
   }

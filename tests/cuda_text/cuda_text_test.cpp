@@ -10,7 +10,10 @@
 #include <map>
 
 #include "jit/emit_c.hpp"
+#include "noyau/noyau.hpp"
 #include "tests/common/corpus.hpp"
+#include "tests/common/interpreter_device.hpp"
+#include "tests/common/schedule_cases.hpp"
 #include "tests/common/temporary_directory.hpp"
 
 namespace noyau::test {
@@ -71,7 +74,7 @@ std::string translation_unit(const std::vector<Kernel>& kernels, std::size_t fir
   for (std::size_t k = first; k < end; ++k) {
     std::string kernel =
         replaced(kernels[k].emitted.text, jit::entry_name, fmt::format("kernel_{}", k));
-    kernel = replaced(kernel, "extern __shared__", "extern");
+    kernel = replaced(kernel, std::string(jit::cuda_dialect().dynamic_shared), "");
     text += fmt::format("namespace k{} {{\n{}}}\n{}", k, kernel, trampoline(k, kernels[k]));
   }
   return text;
@@ -200,6 +203,14 @@ TEST_F(CudaText, BlocksAndControlFlow) {
 
 TEST_F(CudaText, MathematicalFunctions) {
   jit::testing::visit_math([&](auto&&... launch) { add(launch...); });
+  run_all();
+}
+
+/// Every schedule, at odd extents, in blocks of 64 threads.
+TEST_F(CudaText, Schedules) {
+  const DeviceScope scope(blocks_device(64));
+  const LaunchWatch watch([&](auto&&... launch) { add(launch...); });
+  visit_schedule_cases([](const ScheduleCase& c) { c.make().wait(); });
   run_all();
 }
 

@@ -26,6 +26,28 @@ inline thread_local noyau_dim threadIdx, blockIdx;
 inline noyau_dim blockDim, gridDim;
 alignas(16) inline unsigned char noyau_shared[1 << 16];
 
+/// float4 and the like: aligned to all their bytes.
+#define NOYAU_VECTOR(name, type)                                          \
+  struct alignas(2 * sizeof(type)) name##2 {                              \
+    type x, y;                                                            \
+  };                                                                      \
+  struct alignas(4 * sizeof(type) > 16 ? 16 : 4 * sizeof(type)) name##4 { \
+    type x, y, z, w;                                                      \
+  };                                                                      \
+  inline name##2 make_##name##2(type x, type y) { return {x, y}; }        \
+  inline name##4 make_##name##4(type x, type y, type z, type w) { return {x, y, z, w}; }
+NOYAU_VECTOR(uchar, unsigned char)
+NOYAU_VECTOR(char, signed char)
+NOYAU_VECTOR(short, short)
+NOYAU_VECTOR(int, int)
+NOYAU_VECTOR(longlong, long long)
+NOYAU_VECTOR(ushort, unsigned short)
+NOYAU_VECTOR(uint, unsigned int)
+NOYAU_VECTOR(ulonglong, unsigned long long)
+NOYAU_VECTOR(float, float)
+NOYAU_VECTOR(double, double)
+#undef NOYAU_VECTOR
+
 using std::ceil, std::fabs, std::floor, std::fma, std::fmod, std::rint, std::sqrt, std::trunc;
 
 namespace noyau_shim {

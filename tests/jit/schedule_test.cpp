@@ -65,8 +65,7 @@ TEST(Schedule, OfMaps) {
             "map, 256 threads, vectors of 4, 32-bit indices");
   EXPECT_EQ(chosen(kernel({{n}}, {f32}, f64)),
             "map, 256 threads, vectors of 2, 2 at once, 32-bit indices");
-  EXPECT_EQ(chosen(kernel({{n}}, {u8, f32}, u8)),
-            "map, 256 threads, vectors of 4, 32-bit indices");
+  EXPECT_EQ(chosen(kernel({{n}}, {u8, f32}, u8)), "map, 256 threads, vectors of 4, 32-bit indices");
   EXPECT_EQ(chosen(kernel({{n}}, {{float32, {1}, false}}, {float32, {1}, false})),
             "map, 256 threads, 32-bit indices");
   EXPECT_EQ(chosen(kernel({{n}}, {{float32, {3}}}, {float32, {2}})),
@@ -111,8 +110,7 @@ TEST(Schedule, OfRows) {
   EXPECT_EQ(chosen(1000, 32, false), "serial, 256 threads, 8 at once, 32-bit indices");
   EXPECT_EQ(chosen(1000, 33, false), "column, 256 threads, 16 at once, 32-bit indices");
   EXPECT_EQ(chosen(100000, 33, false), "column, 256 threads, 8 at once, 32-bit indices");
-  EXPECT_EQ(chosen(1000, 16385, false),
-            "split, 256 threads, columns, 16 at once, 32-bit indices");
+  EXPECT_EQ(chosen(1000, 16385, false), "split, 256 threads, columns, 16 at once, 32-bit indices");
   EXPECT_EQ(chosen(3, 100, false),
             "gang, 256 threads, 4 at once, rows in 49152 bytes, 32-bit indices")
       << "too few columns to read side by side";
