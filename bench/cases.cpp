@@ -8,6 +8,7 @@
 #include <span>
 
 #include "bench/device_probe.hpp"
+#include "bench/nvrtc_case.hpp"
 #include "bench/style_case.hpp"
 
 namespace ny = noyau;
@@ -394,6 +395,11 @@ std::vector<Case> cases(const Sizes& sizes) {
                   [] { return compile_case(); }});
   list.push_back({"disk_hit", "a kernel of twenty operations from the disk cache; limit_ms: 1",
                   [] { return disk_hit_case(); }});
+  list.push_back(
+      {"nvrtc",
+       "twenty operations, exp and sin among them, compiled by NVRTC; limit_ms: an empty "
+       "kernel; needs no GPU; only when it is named",
+       [] { return nvrtc_case(); }, true});
   list.push_back({"dispatch", "x + y of one element, built, evaluated and waited for",
                   [] { return dispatch_case(); }});
   list.push_back(

@@ -32,6 +32,7 @@ struct Run {
 struct Case {
   std::string name, description;
   std::function<Run()> make;
+  bool named = false;  ///< run only where it is asked for by name
 };
 
 /// How large the cases are.

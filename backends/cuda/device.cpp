@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -49,7 +51,8 @@ Found look_at(int ordinal) {
   f.model = model;
   f.capability = 10 * attribute(capability_major) + attribute(capability_minor);
   f.limits.compute_units = attribute(multiprocessor_count);
-  f.limits.fast_memory_bytes = attribute(shared_memory_per_block);
+  f.limits.fast_memory_bytes =
+      std::max(attribute(shared_memory_per_block), attribute(shared_memory_per_block_opt_in));
   f.limits.cache_bytes = attribute(l2_cache_size);
   f.limits.memory_bytes = static_cast<std::int64_t>(bytes);
   f.limits.vector_bytes = 16;

@@ -156,6 +156,9 @@ int cuDeviceGetAttribute(int* value, int attribute, int) {
     case 76:
       *value = 0;
       return 0;
+    case 97:
+      *value = 101376;
+      return 0;
     default:
       return 1;
   }
