@@ -77,7 +77,8 @@ void choose_map(const Kernel& kernel, const DeviceLimits& limits, Schedule& s) {
     if (blocks / v < limits.compute_units || (!one_axis && inner % v != 0)) continue;
     const bool any = std::any_of(kernel.ops.begin(), kernel.ops.end(),
                                  [&](const KernelOp& op) { return takes_vectors(kernel, op, v); });
-    if (!any || all * v > most_unrolled_weight) continue;
+    if (!any) continue;
+    if (all * v > most_unrolled_weight) return;
     s.vector = v;
     // Enough loads in flight: two of them a thread, where that leaves no rest.
     if (one_axis && loads == 1 && inner % (2 * v * s.threads) == 0 &&

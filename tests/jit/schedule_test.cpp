@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "jit/interpret.hpp"
+#include "jit/lower.hpp"
 #include "noyau/noyau.hpp"
 #include "tests/common/expected.hpp"
 #include "tests/common/interpreter_device.hpp"
@@ -114,6 +116,67 @@ TEST(Schedule, OfRows) {
   EXPECT_EQ(chosen(3, 100, false),
             "gang, 256 threads, 4 at once, rows in 49152 bytes, 32-bit indices")
       << "too few columns to read side by side";
+}
+
+/// A sum over the rows of the one load, stored.
+jit::Kernel row_sum(const std::vector<jit::KernelAxis>& axes, const Operand& load,
+                    const Operand& result) {
+  jit::Kernel k = kernel(axes, {load}, result);
+  jit::KernelOp reduce;
+  reduce.kind = jit::KernelOp::Kind::reduce;
+  reduce.code = static_cast<std::uint8_t>(ReduceOp::sum);
+  reduce.args[0] = 0;
+  reduce.stage = 1;
+  k.ops.insert(k.ops.begin() + 1, reduce);
+  k.ops.back().args[0] = 1;
+  k.ops.back().stage = 1;
+  return k;
+}
+
+/// What the kernel leaves in its last buffer, by the interpreter.
+std::vector<float> result_of(const jit::Kernel& k, const jit::Schedule& schedule) {
+  const jit::LoweredKernel lowered = lower(k, schedule, {});
+  jit::verify(lowered.program);
+  constexpr std::size_t elements = 100000;
+  std::vector<std::vector<float>> memory(k.buffers.size(), std::vector<float>(elements));
+  for (std::size_t b = 0; b < memory.size(); ++b)
+    for (std::size_t i = 0; i < elements; ++i)
+      memory[b][i] = static_cast<float>(i * 7919 % 1009) / 64.0f - static_cast<float>(b);
+  std::vector<jit::InterpreterBuffer> buffers;
+  for (auto& m : memory) buffers.push_back({m.data(), static_cast<std::int64_t>(elements)});
+  std::vector<std::vector<std::uint64_t>> scratch;
+  for (const std::int64_t bytes : lowered.scratch_bytes)
+    scratch.emplace_back(static_cast<std::size_t>(bytes / 8 + 1));
+  if (lowered.ticket_bytes > 0)
+    scratch.emplace_back(static_cast<std::size_t>(lowered.ticket_bytes / 8 + 1));
+  for (auto& m : scratch) buffers.push_back({m.data(), static_cast<std::int64_t>(2 * m.size())});
+  std::vector<std::uint64_t> parameters;
+  for (const jit::ParameterSource& p : lowered.parameters) parameters.push_back(p.bits);
+  interpret(lowered.program, lowered.extent, buffers, parameters);
+  return memory.back();
+}
+
+TEST(Schedule, WideIndicesGiveTheSameBits) {
+  const Operand f32{float32, {1}};
+  const jit::Kernel kernels[] = {
+      kernel({{5001}}, {f32, f32}, f32),
+      kernel({{50}, {64}}, {{float32, {64, 1}}, {float32, {0, 1}}}, {float32, {64, 1}}),
+      kernel({{50}, {40}}, {{float32, {1, 50}}}, {float32, {40, 1}}),
+      row_sum({{300}, {30, true}}, {float32, {30, 1}}, {float32, {1, 0}}),
+      row_sum({{8}, {300, true}}, {float32, {300, 1}}, {float32, {1, 0}}),
+      row_sum({{3}, {2000, true}}, {float32, {2000, 1}}, {float32, {1, 0}}),
+      row_sum({{300, true}, {40}}, {float32, {40, 1}}, {float32, {0, 1}}),
+      row_sum({{2}, {40000, true}}, {float32, {40000, 1}}, {float32, {1, 0}}),
+  };
+  DeviceLimits limits = gpu();
+  limits.compute_units = 1;
+  for (const jit::Kernel& k : kernels) {
+    jit::Schedule schedule = choose_schedule(k, limits);
+    EXPECT_TRUE(schedule.narrow);
+    const std::vector<float> narrow = result_of(k, schedule);
+    schedule.narrow = false;
+    EXPECT_EQ(result_of(k, schedule), narrow) << print(schedule);
+  }
 }
 
 TEST(Schedule, AllComputeTheSameBits) {
