@@ -151,6 +151,8 @@ cl_int clGetDeviceInfo(cl_device_id, cl_device_info what, size_t room, void* out
       return answer_number<cl_device_type>(CL_DEVICE_TYPE_GPU, room, out, needed);
     case CL_DEVICE_MAX_COMPUTE_UNITS:
       return answer_number<cl_uint>(2, room, out, needed);
+    case CL_DEVICE_MAX_WORK_GROUP_SIZE:
+      return answer_number<size_t>(96, room, out, needed);
     case CL_DEVICE_AVAILABLE:
       return answer_number<cl_bool>(CL_TRUE, room, out, needed);
     case CL_DEVICE_COMPILER_AVAILABLE:
