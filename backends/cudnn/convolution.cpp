@@ -28,7 +28,8 @@ class ConvolutionRoutine final : public LibraryRoutine {
     const auto choice = chosen(call);
     if (!choice) throw InternalError("cudnn.convolution: no algorithm");
     // set; the launch is below.
-    return std::make_unique<PreparedConvolution>(call, *choice, launch);
+    return std::make_unique<PreparedConvolution>(routine_name, call, *choice, implicit_gemm,
+                                                 launch);
   }
 
  private:
@@ -50,21 +51,19 @@ class ConvolutionRoutine final : public LibraryRoutine {
         });
   }
 
-  static void launch(Handle handle, const Descriptors& d, const Choice& choice,
-                     const Scalars& scalars, std::span<const void* const> inputs, void* output,
-                     void* workspace) {
+  static Status launch(Handle handle, const Descriptors& d, const Choice& choice,
+                       const Scalars& scalars, std::span<const void* const> inputs, void* output,
+                       void* workspace) {
     const Functions& f = functions();
     if (d.bias == nullptr) {
-      return check(f.convolution_forward(handle, scalars.one(), d.x, inputs[0], d.weights,
-                                         inputs[1], d.convolution, choice.algorithm, workspace,
-                                         choice.workspace_bytes, scalars.zero(), d.y, output),
-                   "cudnnConvolutionForward");
+      return f.convolution_forward(handle, scalars.one(), d.x, inputs[0], d.weights, inputs[1],
+                                   d.convolution, choice.algorithm, workspace,
+                                   choice.workspace_bytes, scalars.zero(), d.y, output);
     }
-    check(f.convolution_bias_activation_forward(
-              handle, scalars.one(), d.x, inputs[0], d.weights, inputs[1], d.convolution,
-              choice.algorithm, workspace, choice.workspace_bytes, scalars.zero(), d.y, output,
-              d.bias, inputs[2], d.activation, d.y, output),
-          "cudnnConvolutionBiasActivationForward");
+    return f.convolution_bias_activation_forward(
+        handle, scalars.one(), d.x, inputs[0], d.weights, inputs[1], d.convolution,
+        choice.algorithm, workspace, choice.workspace_bytes, scalars.zero(), d.y, output, d.bias,
+        inputs[2], d.activation, d.y, output);
   }
 };
 

@@ -28,7 +28,7 @@ class InputGradientRoutine final : public LibraryRoutine {
     const auto choice = chosen(call);
     if (!choice) throw InternalError("cudnn.convolution_input_gradient: no algorithm");
     // set; the launch is below.
-    return std::make_unique<PreparedConvolution>(call, *choice, launch);
+    return std::make_unique<PreparedConvolution>(routine_name, call, *choice, std::nullopt, launch);
   }
 
  private:
@@ -46,13 +46,12 @@ class InputGradientRoutine final : public LibraryRoutine {
         [](Algorithm algorithm) { return algorithm == implicit_gemm; });
   }
 
-  static void launch(Handle handle, const Descriptors& d, const Choice& choice,
-                     const Scalars& scalars, std::span<const void* const> inputs, void* output,
-                     void* workspace) {
-    check(functions().convolution_backward_data(
-              handle, scalars.one(), d.weights, inputs[1], d.y, inputs[0], d.convolution,
-              choice.algorithm, workspace, choice.workspace_bytes, scalars.zero(), d.x, output),
-          "cudnnConvolutionBackwardData");
+  static Status launch(Handle handle, const Descriptors& d, const Choice& choice,
+                       const Scalars& scalars, std::span<const void* const> inputs, void* output,
+                       void* workspace) {
+    return functions().convolution_backward_data(
+        handle, scalars.one(), d.weights, inputs[1], d.y, inputs[0], d.convolution,
+        choice.algorithm, workspace, choice.workspace_bytes, scalars.zero(), d.x, output);
   }
 };
 

@@ -16,7 +16,7 @@ using Filter = struct FilterOfDnn*;
 using ConvolutionDescriptor = struct ConvolutionOfDnn*;
 using Activation = struct ActivationOfDnn*;
 
-inline constexpr Status success = 0;
+inline constexpr Status success = 0, not_supported = 3000;  // and what is above it up to 3999
 enum DataType : int { real_32 = 0, real_64 = 1 };
 enum Format : int { nchw = 0, nhwc = 1 };
 enum Mode : int { cross_correlation = 1 };

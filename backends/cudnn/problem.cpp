@@ -167,7 +167,12 @@ void PreparedConvolution::enqueue(void* stream, std::span<const void* const> inp
                                   void* workspace) {
   const HandleScope handle(context_);
   check(functions().set_stream(handle.get(), stream), "cudnnSetStream");
-  launch_(handle.get(), descriptors_, choice_, scalars_, inputs, output, workspace);
+  Status status = launch_(handle.get(), descriptors_, choice_, scalars_, inputs, output, workspace);
+  if (otherwise_ && status >= not_supported && status < not_supported + 1000) {
+    status =
+        launch_(handle.get(), descriptors_, {*otherwise_, 0}, scalars_, inputs, output, nullptr);
+  }
+  check(status, routine_.c_str());
 }
 
 }  // namespace noyau::cudnn

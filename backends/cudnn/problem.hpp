@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "backends/cudnn/functions.hpp"
@@ -64,13 +65,17 @@ struct Scalars {
 class PreparedConvolution final : public PreparedCall {
  public:
   using Launch =
-      std::function<void(Handle, const Descriptors&, const Choice&, const Scalars&,
-                         std::span<const void* const> inputs, void* output, void* workspace)>;
-  PreparedConvolution(const LibraryCall& call, const Choice& choice, Launch launch)
-      : context_(call.context),
+      std::function<Status(Handle, const Descriptors&, const Choice&, const Scalars&,
+                           std::span<const void* const> inputs, void* output, void* workspace)>;
+  /// `otherwise`: an algorithm without workspace, for when cuDNN refuses the one it chose.
+  PreparedConvolution(std::string_view routine, const LibraryCall& call, const Choice& choice,
+                      std::optional<Algorithm> otherwise, Launch launch)
+      : routine_(routine),
+        context_(call.context),
         scalars_(call.output.dtype),
         descriptors_(call),
         choice_(choice),
+        otherwise_(otherwise),
         launch_(std::move(launch)) {}
   std::int64_t workspace_bytes() const override {
     return static_cast<std::int64_t>(choice_.workspace_bytes);
@@ -82,10 +87,12 @@ class PreparedConvolution final : public PreparedCall {
                void* workspace) override;
 
  private:
+  const std::string routine_;
   void* const context_;
   const Scalars scalars_;
   const Descriptors descriptors_;
   const Choice choice_;
+  const std::optional<Algorithm> otherwise_;
   const Launch launch_;
 };
 

@@ -52,6 +52,15 @@ TEST_F(Cudnn, BiasAndReluOnTheWay) {
             Calls{"convolution algorithm 1 math 3 bias relu"});
 }
 
+TEST_F(Cudnn, WhatIsRefusedAfterAllIsComputedAnotherWay) {
+  fake_cuda::fail("cudnn algorithm 1", 1);
+  EXPECT_EQ(same([] {
+              return conv2d(filled({2, 3, 5, 5}, 1), filled({4, 3, 3, 3}, 2));
+            }),
+            Calls{"convolution algorithm 0 math 3"});
+  fake_cuda::fail("cudnn algorithm 1", 0);
+}
+
 TEST_F(Cudnn, Gradients) {
   const auto gradients = [](bool of_weights) {
     const Array x = filled({2, 3, 7, 8}, 1), w = filled({4, 3, 3, 3}, 2);
