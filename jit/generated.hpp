@@ -28,7 +28,7 @@ GeneratedKernel matmul_kernel(const TensorView& a, const TensorView& b, const Te
 /// of (channel, kh, kw).
 GeneratedKernel convolution_kernel(LibraryCall::Kind kind, const TensorView& first,
                                    const TensorView& second, const TensorView& out,
-                                   const WindowAttributes& window);
+                                   const WindowAttributes& window, int block_threads = 0);
 /// Outputs values and int64 indices (position in the h * w plane); ties go to the first in
 /// row-major order, NaN is the maximum.
 GeneratedKernel max_pool_kernel(const TensorView& x, const TensorView& values,

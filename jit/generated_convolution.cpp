@@ -78,7 +78,7 @@ std::vector<Value> Sliding::cells(std::int64_t count, bool unrolled, std::vector
 
 GeneratedKernel convolution_kernel(LibraryCall::Kind kind, const TensorView& first,
                                    const TensorView& second, const TensorView& out,
-                                   const WindowAttributes& window) {
+                                   const WindowAttributes& window, int block_threads) {
   require(first.dtype == out.dtype && second.dtype == out.dtype, "convolution of mixed dtypes");
   if (kind == LibraryCall::Kind::convolution_weight_gradient)
     return convolution_weight_gradient(first, second, out, window);
@@ -86,6 +86,9 @@ GeneratedKernel convolution_kernel(LibraryCall::Kind kind, const TensorView& fir
   require(gradient || kind == LibraryCall::Kind::convolution, "no convolution of this kind");
   Sliding c(gradient ? "convolution_input_gradient" : "convolution", gradient, first, second, out,
             window);
+  // Tiles want 256 threads, and rows for more than a few of them.
+  constexpr std::int64_t least_channels = 8;
+  if (block_threads >= 256 && c.result_channels >= least_channels) return convolution_by_blocks(c);
   bool by_channels = window.groups == 1 && out.shape[1] > 1;
   for (int a = 0; a < 4; ++a)
     if (a != 1 && out.shape[a] > 1)

@@ -51,6 +51,8 @@ class Sliding {
 GeneratedKernel convolution_by_positions(Sliding& c);
 /// Lanes along result channels, tiles of positions, weights packed. One group.
 GeneratedKernel convolution_by_channels(Sliding& c);
+/// For devices whose blocks have many threads.
+GeneratedKernel convolution_by_blocks(Sliding& c);
 /// The gradient by the weights: lanes along output channels, tiles of cells.
 GeneratedKernel convolution_weight_gradient(const TensorView& x, const TensorView& dy,
                                             const TensorView& dweights,

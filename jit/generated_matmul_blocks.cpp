@@ -4,63 +4,92 @@
 #include <utility>
 
 #include "jit/generated_matmul.hpp"
-#include "jit/generated_tools.hpp"
 #include "jit/legalise.hpp"
 
 namespace noyau::jit {
+
+ProductTiles::ProductTiles(GeneratedBuilder& builder, DType type, std::int64_t row_count,
+                           std::int64_t column_count, std::int64_t batch)
+    : g(builder), dtype(type) {
+  constexpr std::int64_t enough_blocks = 256;
+  across = (column_count + columns - 1) / columns;
+  rows = row_count >= 128 && (row_count + 127) / 128 * across * batch >= enough_blocks ? 8 : 4;
+  down = (row_count + block_rows() - 1) / block_rows();
+  g.ir().program().domain = Domain::blocks;
+  g.ir().program().block_size[0] = threads;
+  g.set_extent(0, across * down * batch);
+  row_tile = g.ir().shared(dtype, depth * row_line(), "row_tile");
+  column_tile = g.ir().shared(dtype, depth * column_line, "column_tile");
+  thread = g.ir().thread(0);
+  my_column = g.times(g.ir().binary(Opcode::bit_and, thread, g.ir().constant_i64(15)), 4);
+  my_row = g.times(g.divided(thread, 16), rows);
+}
+
+std::vector<Value> ProductTiles::run_of(int tile, DType type, Value at, std::int64_t count) {
+  const auto vector = static_cast<std::uint8_t>(size_of(type) == 8 ? 2 : 4);
+  std::vector<Value> places, values;
+  for (std::int64_t k = 0; k < count; ++k) places.push_back(g.plus(at, k));
+  for (Value p : places) {
+    values.push_back(g.ir().load(tile, p));
+    g.ir().program().instructions.back().flags = vector;
+  }
+  return values;
+}
+
+std::vector<Value> ProductTiles::add_products(Value k, std::span<const Value> sums) {
+  const Value column = g.times(k, column_line);
+  const std::vector<Value> a = run_of(row_tile, dtype, g.add(g.times(k, row_line()), my_row), rows),
+                           b = run_of(column_tile, dtype, g.add(column, my_column), 4);
+  std::vector<Value> counts;
+  if (found >= 0) counts = run_of(found, DType::boolean, g.add(column, my_column), 4);
+  std::vector<Value> after;
+  for (std::size_t r = 0; r < a.size(); ++r) {
+    for (std::size_t c = 0; c < b.size(); ++c) {
+      const Value before = sums[r * 4 + c], sum = g.multiply_add(a[r], b[c], before);
+      after.push_back(found < 0 ? sum : g.ir().select(counts[c], sum, before));
+    }
+  }
+  return after;
+}
+
 namespace {
 
-/// A block's 256 threads are 16 x 16; a thread has `rows_` x 4 results, so the block 16 * rows_ x
-/// 64. Step by step 16 columns of a and rows of b go through shared memory, where a lies
-/// transposed: what a thread reads of either is one run.
 class BlockProduct {
  public:
   BlockProduct(const TensorView& a, const TensorView& b, const TensorView& out, bool swapped)
-      : g_("matmul", Domain::blocks),
-        rank_(static_cast<std::size_t>(out.shape.rank())),
+      : rank_(static_cast<std::size_t>(out.shape.rank())),
         m_(rank_ - 2),
         n_(rank_ - 1),
-        dtype_(out.dtype) {
-    const std::int64_t rows = out.shape[static_cast<int>(m_)],
-                       columns = out.shape[static_cast<int>(n_)];
-    const std::int64_t batch = out.shape.elements() / (rows * columns);
-    const std::int64_t across = (columns + side_n - 1) / side_n;
-    rows_ = rows >= 128 && (rows + 127) / 128 * across * batch >= enough_blocks ? 8 : 4;
-    const std::int64_t down = (rows + 16 * rows_ - 1) / (16 * rows_);
-    g_.ir().program().block_size[0] = threads;
-    g_.set_extent(0, across * down * batch);
+        rows_(out.shape[static_cast<int>(m_)]),
+        columns_(out.shape[static_cast<int>(n_)]),
+        g_("matmul"),
+        tiles_(g_, out.dtype, rows_, columns_, out.shape.elements() / (rows_ * columns_)) {
     a_ = g_.input(swapped ? b : a, "a");
     b_ = g_.input(swapped ? a : b, "b");
     if (swapped) std::swap(a_, b_);
     to_ = g_.output(out, "out");
     inner_ = g_.number(a.shape[static_cast<int>(n_)], "inner");
     last_ = g_.number(a.shape[static_cast<int>(n_)] - 1, "last_inner");
-    row_count_ = g_.number(rows, "rows");
-    column_count_ = g_.number(columns, "columns");
-    const Value across_value = g_.number(across, "across"), down_value = g_.number(down, "down");
-    place(out, across_value, down_value);
+    row_count_ = g_.number(rows_, "rows");
+    column_count_ = g_.number(columns_, "columns");
+    place(out);
   }
 
   GeneratedKernel run() {
-    const std::int64_t width_a = 16 * rows_ + pad, width_b = side_n + pad;
-    const int tile_a = g_.ir().shared(dtype_, depth * width_a, "tile_a"),
-              tile_b = g_.ir().shared(dtype_, depth * width_b, "tile_b");
-    const Side a = side(a_, m_, n_, first_row_, row_count_, 16 * rows_),
-               b = side(b_, n_, m_, first_column_, column_count_, side_n);
-    std::vector<Value> sums(static_cast<std::size_t>(rows_ * 4), g_.zero(dtype_));
+    constexpr std::int64_t depth = ProductTiles::depth;
+    const Side a = side(a_, m_, n_, first_row_, row_count_, tiles_.block_rows()),
+               b = side(b_, n_, m_, first_column_, column_count_, ProductTiles::columns);
+    std::vector<Value> sums(static_cast<std::size_t>(tiles_.rows * 4), g_.zero(tiles_.dtype));
     const Value steps = g_.divided(g_.plus(inner_, depth - 1), depth);
     sums = g_.loop(constant(0), steps, sums, [&](Value step, std::span<const Value> before) {
       const Value start = g_.times(step, depth);
-      fill(a_, n_, a, start, tile_a, width_a);
-      fill(b_, m_, b, start, tile_b, width_b);
+      fill(a_, n_, a, start, tiles_.row_tile, tiles_.row_line());
+      fill(b_, m_, b, start, tiles_.column_tile, ProductTiles::column_line);
       g_.ir().barrier();
       const Value count = g_.minimum(g_.subtract(inner_, start), constant(depth));
       const std::vector<Value> after = g_.loop(
           constant(0), count, before,
-          [&](Value k, std::span<const Value> now) {
-            return add_products(tile_a, g_.add(g_.times(k, width_a), my_row_), tile_b,
-                                g_.add(g_.times(k, width_b), my_column_), now);
-          },
+          [&](Value k, std::span<const Value> now) { return tiles_.add_products(k, now); },
           partly_unrolled_loop);
       g_.ir().barrier();
       return after;
@@ -70,20 +99,18 @@ class BlockProduct {
   }
 
  private:
-  static constexpr std::int32_t threads = 256;
-  static constexpr std::int64_t side_n = 64, depth = 16, pad = 4, enough_blocks = 256;
-
   Value constant(std::int64_t v) { return g_.ir().constant_i64(v); }
 
-  /// Which tile the block has, and which of its results the thread.
-  void place(const TensorView& out, Value across, Value down) {
+  /// Which tile the block has.
+  void place(const TensorView& out) {
+    const Value across = g_.number(tiles_.across, "across"), down = g_.number(tiles_.down, "down");
     const Value block = g_.ir().block(0);
     g_.ir().program().instructions[static_cast<std::size_t>(block)].flags = lone_axis;
-    Value rest = g_.ir().binary(Opcode::divide, block, across);
-    first_column_ = g_.times(g_.subtract(block, g_.multiply(rest, across)), side_n);
+    const Value rest = g_.ir().binary(Opcode::divide, block, across);
+    first_column_ = g_.times(g_.subtract(block, g_.multiply(rest, across)), ProductTiles::columns);
     batch_.assign(rank_, constant(0));
     Value batch = g_.ir().binary(Opcode::divide, rest, down);
-    first_row_ = g_.times(g_.subtract(rest, g_.multiply(batch, down)), 16 * rows_);
+    first_row_ = g_.times(g_.subtract(rest, g_.multiply(batch, down)), tiles_.block_rows());
     for (std::size_t k = m_; k-- > 0;) {
       if (k == 0) {
         batch_[k] = batch;
@@ -94,9 +121,6 @@ class BlockProduct {
       batch_[k] = g_.subtract(batch, g_.multiply(outer, extent));
       batch = outer;
     }
-    thread_ = g_.ir().thread(0);
-    my_column_ = g_.times(g_.ir().binary(Opcode::bit_and, thread_, constant(15)), 4);
-    my_row_ = g_.times(g_.divided(thread_, 16), rows_);
   }
 
   /// What a thread loads of one operand for each step: places in the tile, and where they are in
@@ -110,9 +134,9 @@ class BlockProduct {
     Side s;
     const bool along_outer = buffer.unit[outer_axis] && !buffer.unit[inner_axis];
     const Value last = g_.plus(count, -1);
-    for (std::int64_t e = 0; e < depth * width / threads; ++e) {
-      const Value t = g_.plus(thread_, e * threads);
-      const std::int64_t run = along_outer ? width : depth;
+    for (std::int64_t e = 0; e < ProductTiles::depth * width / ProductTiles::threads; ++e) {
+      const Value t = g_.plus(tiles_.thread, e * ProductTiles::threads);
+      const std::int64_t run = along_outer ? width : ProductTiles::depth;
       const Value fast = g_.ir().binary(Opcode::bit_and, t, constant(run - 1)),
                   slow = g_.divided(t, run);
       s.at.push_back(along_outer ? fast : slow);
@@ -125,7 +149,7 @@ class BlockProduct {
     return s;
   }
   void fill(const StridedBuffer& buffer, std::size_t inner_axis, const Side& s, Value start,
-            int tile, std::int64_t width) {
+            int tile, std::int64_t line) {
     std::vector<Value> loaded;
     for (std::size_t e = 0; e < s.at.size(); ++e) {
       const Value k = g_.minimum(g_.add(start, s.inner[e]), last_);
@@ -133,37 +157,15 @@ class BlockProduct {
           g_.ir().load(buffer.memory, g_.add(s.offset[e], g_.term(buffer, inner_axis, k))));
     }
     for (std::size_t e = 0; e < s.at.size(); ++e)
-      g_.ir().store(tile, g_.add(g_.times(s.inner[e], width), s.at[e]), loaded[e]);
-  }
-
-  /// `count` elements side by side, as one access where the dialect can.
-  std::vector<Value> run_of(int tile, Value at, std::int64_t count) {
-    const std::int64_t vector = size_of(dtype_) == 8 ? 2 : size_of(dtype_) == 4 ? 4 : 1;
-    std::vector<Value> places, values;
-    for (std::int64_t k = 0; k < count; ++k) places.push_back(g_.plus(at, k));
-    for (Value p : places) {
-      values.push_back(g_.ir().load(tile, p));
-      g_.ir().program().instructions.back().flags =
-          static_cast<std::uint8_t>(vector > 1 ? vector : 0);
-    }
-    return values;
-  }
-  std::vector<Value> add_products(int tile_a, Value at_a, int tile_b, Value at_b,
-                                  std::span<const Value> before) {
-    const std::vector<Value> a = run_of(tile_a, at_a, rows_), b = run_of(tile_b, at_b, 4);
-    std::vector<Value> after;
-    for (std::size_t r = 0; r < a.size(); ++r)
-      for (std::size_t c = 0; c < b.size(); ++c)
-        after.push_back(g_.multiply_add(a[r], b[c], before[r * 4 + c]));
-    return after;
+      g_.ir().store(tile, g_.add(g_.times(s.inner[e], line), s.at[e]), loaded[e]);
   }
 
   void store(std::span<const Value> sums) {
-    for (std::int64_t r = 0; r < rows_; ++r) {
-      const Value row = g_.plus(g_.add(first_row_, my_row_), r);
+    for (std::int64_t r = 0; r < tiles_.rows; ++r) {
+      const Value row = g_.plus(g_.add(first_row_, tiles_.my_row), r);
       const Value row_inside = g_.ir().compare(Opcode::less, row, row_count_);
       for (std::int64_t c = 0; c < 4; ++c) {
-        const Value column = g_.plus(g_.add(first_column_, my_column_), c);
+        const Value column = g_.plus(g_.add(first_column_, tiles_.my_column), c);
         g_.ir().begin_if(g_.ir().binary(Opcode::bit_and, row_inside,
                                         g_.ir().compare(Opcode::less, column, column_count_)));
         std::vector<Value> index = batch_;
@@ -176,14 +178,12 @@ class BlockProduct {
     }
   }
 
-  GeneratedBuilder g_;
   std::size_t rank_, m_, n_;
-  DType dtype_;
-  std::int64_t rows_ = 4;
+  std::int64_t rows_, columns_;
+  GeneratedBuilder g_;
+  ProductTiles tiles_;
   StridedBuffer a_, b_, to_;
-  Value inner_, last_, row_count_, column_count_, first_row_ = no_value, first_column_ = no_value,
-                                                  thread_ = no_value, my_row_ = no_value,
-                                                  my_column_ = no_value;
+  Value inner_, last_, row_count_, column_count_, first_row_ = no_value, first_column_ = no_value;
   std::vector<Value> batch_;
 };
 

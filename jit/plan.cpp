@@ -326,9 +326,9 @@ class Planner {
         return generated_step(
             matmul_kernel(in[0].view, in[1].view, out.view, backend_.limits().block_threads), name,
             std::move(pointers));
-      return generated_step(
-          convolution_kernel(call->kind, in[0].view, in[1].view, out.view, window), name,
-          std::move(pointers));
+      return generated_step(convolution_kernel(call->kind, in[0].view, in[1].view, out.view, window,
+                                               backend_.limits().block_threads),
+                            name, std::move(pointers));
     }
     PlanStep step;
     step.kind = LaunchStep::Kind::library;

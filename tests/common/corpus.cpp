@@ -82,8 +82,8 @@ void visit_planned_programs(const DeviceLimits& limits, const VisitProgram& visi
   {
     const ::testing::ScopedFakeTestPartResultReporter reporter(
         ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &ignored);
-    check_matmuls(generated, false);
-    check_convolutions(generated, false);
+    check_matmuls(generated, false, 256);
+    check_convolutions(generated, false, 256);
     check_max_pools(generated, false);
     check_avg_pools(generated, false);
   }

@@ -49,6 +49,8 @@ T multiply_add(T a, T b, T sum) {
 
 // ---- matmul
 
+int threads_of_blocks = 0;  ///< of the check that runs
+
 template <class T>
 void check_matmul(const Runner& run, const Strided& a, const Strided& b, Strided out,
                   const std::string& what) {
@@ -66,8 +68,9 @@ void check_matmul(const Runner& run, const Strided& a, const Strided& b, Strided
   });
   check(run, jit::matmul_kernel(a.view, b.view, out.view), {&a, &b}, {out}, what);
   // The same bits from blocks of many threads; what is small there is as elsewhere.
-  if (std::min(out.view.shape[rank - 2], out.view.shape[rank - 1]) < 16) return;
-  check(run, jit::matmul_kernel(a.view, b.view, out.view, 256), {&a, &b}, {out},
+  if (threads_of_blocks == 0 || std::min(out.view.shape[rank - 2], out.view.shape[rank - 1]) < 16)
+    return;
+  check(run, jit::matmul_kernel(a.view, b.view, out.view, threads_of_blocks), {&a, &b}, {out},
         what + " in blocks");
 }
 
@@ -165,7 +168,16 @@ void check_convolution(const Runner& run, const ConvolutionCase& t, const std::v
   const auto kernel = [&](Kind kind, const Strided& a, const Strided& b, const Strided& out) {
     return jit::convolution_kernel(kind, a.view, b.view, out.view, t.window);
   };
+  const auto in_blocks = [&](Kind kind, const Strided& a, const Strided& b, const Strided& out) {
+    return jit::convolution_kernel(kind, a.view, b.view, out.view, t.window, threads_of_blocks);
+  };
   check(run, kernel(Kind::convolution, x, weights, y), {&x, &weights}, {y}, what);
+  if (threads_of_blocks > 0 && t.o / t.window.groups >= 8)
+    check(run, in_blocks(Kind::convolution, x, weights, y), {&x, &weights}, {y},
+          what + ", in blocks");
+  if (threads_of_blocks > 0 && t.c / t.window.groups >= 8)
+    check(run, in_blocks(Kind::convolution_input_gradient, dy, weights, dx), {&dy, &weights}, {dx},
+          what + ", input gradient in blocks");
   check(run, kernel(Kind::convolution_input_gradient, dy, weights, dx), {&dy, &weights}, {dx},
         what + ", input gradient");
   check(run, kernel(Kind::convolution_weight_gradient, x, dy, dw), {&x, &dy}, {dw},
@@ -303,7 +315,8 @@ void check_avg_pool(const Runner& run, const PoolCase& c, const std::vector<int>
 
 }  // namespace
 
-void check_matmuls(const Runner& run, bool thorough) {
+void check_matmuls(const Runner& run, bool thorough, int block_threads) {
+  threads_of_blocks = block_threads;
   seed = 1;
   check_matmuls_of<float>(run);
   check_matmuls_of<std::int8_t>(run);
@@ -313,7 +326,8 @@ void check_matmuls(const Runner& run, bool thorough) {
   check_matmuls_of<std::int64_t>(run);
 }
 
-void check_convolutions(const Runner& run, bool thorough) {
+void check_convolutions(const Runner& run, bool thorough, int block_threads) {
+  threads_of_blocks = block_threads;
   seed = 2;
   const auto attributes = [](std::int64_t stride, std::int64_t low, std::int64_t high,
                              std::int64_t dilation, std::int64_t groups) {
@@ -337,6 +351,7 @@ void check_convolutions(const Runner& run, bool thorough) {
       {1, 30, 5, 21, 35, 3, 3, attributes(1, 1, 1, 1, 1)},
       {1, 2, 13, 31, 3, 9, 10, attributes(2, 4, 5, 1, 1)},
       {1, 3, 4, 70, 4, 1, 3, attributes(2, 0, 0, 3, 1)},
+      {2, 16, 6, 7, 18, 3, 2, attributes(2, 1, 1, 1, 2)},
       {1, 2, 5, 40, 3, 5, 5, attributes(2, 2, 2, 2, 1)},
   };
   cases.back().window.stride[1] = 1;

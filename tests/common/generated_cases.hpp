@@ -116,8 +116,9 @@ inline void check(const Runner& run, const jit::GeneratedKernel& kernel,
 }
 
 /// All cases; each fails with its name. `thorough`: of every dtype.
-void check_matmuls(const Runner& run, bool thorough);
-void check_convolutions(const Runner& run, bool thorough);
+/// `block_threads`, where it is not 0: the kernels of such devices, too.
+void check_matmuls(const Runner& run, bool thorough, int block_threads);
+void check_convolutions(const Runner& run, bool thorough, int block_threads);
 void check_max_pools(const Runner& run, bool thorough);
 void check_avg_pools(const Runner& run, bool thorough);
 

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "noyau/array.hpp"
 
@@ -14,6 +15,8 @@ struct ScheduleCase {
   std::string name;
   std::function<Array()> make;
 };
-void visit_schedule_cases(const std::function<void(const ScheduleCase&)>& visit);
+/// Of one kind: maps, transposes, rows, columns, chunks; or all.
+void visit_schedule_cases(const std::function<void(const ScheduleCase&)>& visit,
+                          std::string_view kind = {});
 
 }  // namespace noyau::test

@@ -12,6 +12,7 @@
 #include "jit/emit_c.hpp"
 #include "noyau/noyau.hpp"
 #include "tests/common/corpus.hpp"
+#include "tests/common/generated_cases.hpp"
 #include "tests/common/interpreter_device.hpp"
 #include "tests/common/schedule_cases.hpp"
 #include "tests/common/temporary_directory.hpp"
@@ -211,6 +212,33 @@ TEST_F(CudaText, Schedules) {
   const DeviceScope scope(blocks_device(64));
   const LaunchWatch watch([&](auto&&... launch) { add(launch...); });
   visit_schedule_cases([](const ScheduleCase& c) { c.make().wait(); });
+  run_all();
+}
+
+/// Products in tiles: a share of the cases.
+TEST_F(CudaText, Products) {
+  int k = 0;
+  const Runner runner = [&](const jit::GeneratedKernel& kernel,
+                            std::vector<std::vector<std::byte>>& memory) {
+    std::vector<HostBuffer> buffers;
+    for (const jit::MemoryObject& m : kernel.program.memory) {
+      if (m.kind != jit::MemoryObject::Kind::buffer) continue;
+      HostBuffer& b = buffers.emplace_back();
+      b.dtype = m.dtype;
+      b.bytes.resize(memory[buffers.size() - 1].size());
+      std::memcpy(b.bytes.data(), memory[buffers.size() - 1].data(), b.bytes.size());
+    }
+    if (kernel.program.domain == jit::Domain::blocks && k++ % 8 == 0)
+      add(kernel.program, {kernel.extent[0], kernel.extent[1], kernel.extent[2]}, kernel.parameters,
+          buffers);
+    const std::vector<HostBuffer> after = jit::testing::interpreted(
+        kernel.program, {kernel.extent[0], kernel.extent[1], kernel.extent[2]}, kernel.parameters,
+        buffers);
+    for (std::size_t b = 0; b < after.size(); ++b)
+      std::memcpy(memory[b].data(), after[b].bytes.data(), after[b].bytes.size());
+  };
+  check_matmuls(runner, false, 256);
+  check_convolutions(runner, false, 256);
   run_all();
 }
 

@@ -32,6 +32,7 @@ class Generated : public DeviceTest {
       backend.release(step.pointers[k], buffers[k].size());
     }
   }
+  int threads() const { return device_.backend().limits().block_threads; }
   Runner runner() {
     return [this](const jit::GeneratedKernel& k, std::vector<std::vector<std::byte>>& b) {
       launch(k, b);
@@ -42,8 +43,8 @@ class Generated : public DeviceTest {
 /// Of every dtype, where compiling is cheap.
 bool is_thorough() { return default_device().name().starts_with("cpu"); }
 
-TEST_P(Generated, Matmul) { check_matmuls(runner(), is_thorough()); }
-TEST_P(Generated, Convolution) { check_convolutions(runner(), is_thorough()); }
+TEST_P(Generated, Matmul) { check_matmuls(runner(), is_thorough(), threads()); }
+TEST_P(Generated, Convolution) { check_convolutions(runner(), is_thorough(), threads()); }
 TEST_P(Generated, MaxPool) { check_max_pools(runner(), is_thorough()); }
 TEST_P(Generated, AvgPool) { check_avg_pools(runner(), is_thorough()); }
 

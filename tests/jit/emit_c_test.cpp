@@ -312,8 +312,8 @@ TEST(Legalise, GeneratedKernelsLoopOverLanes) {
     }
     interpret(program, extent, arguments, parameters);
   };
-  test::check_matmuls(run, false);
-  test::check_convolutions(run, false);
+  test::check_matmuls(run, false, 0);
+  test::check_convolutions(run, false, 0);
   test::check_max_pools(run, false);
   test::check_avg_pools(run, false);
   EXPECT_GT(rewritten, 20);

@@ -22,8 +22,8 @@ void interpret(const jit::GeneratedKernel& kernel, std::vector<std::vector<std::
   jit::interpret(kernel.program, kernel.extent, arguments, kernel.parameters);
 }
 
-TEST(Generated, Matmul) { check_matmuls(interpret, false); }
-TEST(Generated, Convolution) { check_convolutions(interpret, false); }
+TEST(Generated, Matmul) { check_matmuls(interpret, false, 256); }
+TEST(Generated, Convolution) { check_convolutions(interpret, false, 256); }
 TEST(Generated, MaxPool) { check_max_pools(interpret, false); }
 TEST(Generated, AvgPool) { check_avg_pools(interpret, false); }
 
