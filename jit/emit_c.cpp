@@ -6,6 +6,7 @@
 
 #include <map>
 
+#include "jit/columns.hpp"
 #include "jit/emit_c_text.hpp"
 #include "jit/inline.hpp"
 #include "jit/legalise.hpp"
@@ -15,6 +16,8 @@ namespace noyau::jit {
 namespace {
 
 using Argument = KernelArgument;
+
+constexpr int square_items = 16;  // as many float32 as a memory line has
 
 Program legalise(const Program& program, const Dialect& dialect) {
   Program flat = inline_calls(program);
@@ -194,25 +197,49 @@ class Emitter {
 
   bool runs() const { return options_.runs && p_.domain == Domain::items; }
 
+  void open_loop(const std::string& counter, const std::string& begin, const std::string& end,
+                 const std::string& step) {
+    open(fmt::format("for ({0} {1} = {2}; {1} < {3}; {1} += {4})", i64(), counter, begin, end,
+                     step));
+    ++item_loops_;
+  }
+
   /// A loop an axis, so that a launch may have fewer threads than items.
   void open_items() {
     ++depth_;
     declare_memory();
+    if (runs()) return open_runs();
     for (int axis = 2; axis >= 0; --axis) {
-      if (runs()) {
-        line(fmt::format("const {0} first{1} = {2} * run{1};", i64(), axis, d_.item[axis]));
-        line(fmt::format("const {0} end{1} = n{1} - first{1} < run{1} ? n{1} : first{1} + run{1};",
-                         i64(), axis));
-        if (axis == 0 && is_straight(p_) && !faults_ && !d_.independent_loop.empty()) {
-          line(std::string(d_.independent_loop));
-        }
-        open(fmt::format("for ({0} i{1} = first{1}; i{1} < end{1}; ++i{1})", i64(), axis));
-      } else {
-        open(fmt::format("for ({0} i{1} = {2}; i{1} < n{1}; i{1} += {3})", i64(), axis,
-                         d_.item[axis], d_.items[axis]));
-      }
+      open_loop(fmt::format("i{}", axis), std::string(d_.item[axis]), fmt::format("n{}", axis),
+                std::string(d_.items[axis]));
     }
-    item_loops_ = 3;
+  }
+
+  /// Loops over the thread's run of each axis; in squares where lines are shared along axis 1.
+  void open_runs() {
+    for (int axis = 2; axis >= 0; --axis) {
+      line(fmt::format("const {0} first{1} = {2} * run{1};", i64(), axis, d_.item[axis]));
+      line(fmt::format("const {0} end{1} = n{1} - first{1} < run{1} ? n{1} : first{1} + run{1};",
+                       i64(), axis));
+    }
+    const auto loop = [&](int axis, const char* counter, const char* begin, const char* end,
+                          int step) {
+      const auto named = [&](const char* name) { return fmt::format("{}{}", name, axis); };
+      open_loop(named(counter), named(begin), named(end), std::to_string(step));
+    };
+    loop(2, "i", "first", "end", 1);
+    const bool squares = reads_columns(p_);
+    for (int axis = 1; axis >= 0 && squares; --axis) {
+      loop(axis, "square", "first", "end", square_items);
+      line(fmt::format("const {0} stop{1} = end{1} - square{1} < {2} ? end{1} : square{1} + {2};",
+                       i64(), axis, square_items));
+    }
+    for (int axis = 1; axis >= 0; --axis) {
+      if (axis == 0 && is_straight(p_) && !faults_ && !d_.independent_loop.empty()) {
+        line(std::string(d_.independent_loop));
+      }
+      loop(axis, "i", squares ? "square" : "first", squares ? "stop" : "end", 1);
+    }
   }
 
   void open_block() {

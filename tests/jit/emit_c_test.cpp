@@ -107,14 +107,14 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void noyau_kernel(__glob
   __global float* b1 = b1_handle + b1_offset;
   const long first2 = (long)get_global_id(2) * run2;
   const long end2 = n2 - first2 < run2 ? n2 : first2 + run2;
-  for (long i2 = first2; i2 < end2; ++i2) {
-    const long first1 = (long)get_global_id(1) * run1;
-    const long end1 = n1 - first1 < run1 ? n1 : first1 + run1;
-    for (long i1 = first1; i1 < end1; ++i1) {
-      const long first0 = (long)get_global_id(0) * run0;
-      const long end0 = n0 - first0 < run0 ? n0 : first0 + run0;
+  const long first1 = (long)get_global_id(1) * run1;
+  const long end1 = n1 - first1 < run1 ? n1 : first1 + run1;
+  const long first0 = (long)get_global_id(0) * run0;
+  const long end0 = n0 - first0 < run0 ? n0 : first0 + run0;
+  for (long i2 = first2; i2 < end2; i2 += 1) {
+    for (long i1 = first1; i1 < end1; i1 += 1) {
       #pragma clang loop vectorize(assume_safety)
-      for (long i0 = first0; i0 < end0; ++i0) {
+      for (long i0 = first0; i0 < end0; i0 += 1) {
         const float v2 = b0[i0];
         const float v3 = b1[i0];
         const float v4 = p0 * v2;
@@ -125,6 +125,33 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void noyau_kernel(__glob
   }
 }
 )C");
+}
+TEST(EmitC, RunsOfATransposeGoInSquares) {
+  constexpr const char* copy = R"(program "copy"
+parameter across: int64
+parameter n: int64
+buffer x: float32 read
+buffer y: float32 written
+%i = item 0
+%j = item 1
+%a = parameter across
+%n = parameter n
+%m = multiply IN, %a
+%at = add %m, OUT
+%x = load x[%at]
+%r = multiply %j, %n
+%to = add %r, %i
+store y[%to], %x
+)";
+  const auto reading = [&](const std::string& far, const std::string& near) {
+    std::string program = copy;
+    program.replace(program.find("IN"), 2, far);
+    program.replace(program.find("OUT"), 3, near);
+    return text(program.c_str(), opencl_dialect(), true);
+  };
+  EXPECT_NE(reading("%i", "%j").find("for (long square0 = first0; square0 < end0; square0 += 16)"),
+            std::string::npos);
+  EXPECT_EQ(reading("%j", "%i").find("square"), std::string::npos);
 }
 TEST(EmitC, ItemsInCuda) {
   EXPECT_EQ(text(saxpy, cuda_dialect()), R"C(// multiply_add
