@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstring>
 #include <exception>
 #include <functional>
@@ -11,6 +12,7 @@
 
 #include "core/build_note.hpp"
 #include "core/fault.hpp"
+#include "core/log.hpp"
 #include "core/module.hpp"
 #include "jit/compile_threads.hpp"
 #include "noyau/error.hpp"
@@ -102,10 +104,16 @@ void ExecutableCache::drop(const Request& request, std::exception_ptr reason) {
 
 ExecutableRef ExecutableCache::load(DeviceBackend& device, const Program& program, Hash128 key) {
   if (!disk_) return nullptr;
+  const auto begin = std::chrono::steady_clock::now();
   const std::optional<std::vector<std::byte>> object = disk_->read(key);
   if (!object) return nullptr;
   try {
-    if (ExecutableRef executable = device.load(*object, program)) return executable;
+    if (ExecutableRef executable = device.load(*object, program)) {
+      const std::chrono::duration<double, std::milli> took =
+          std::chrono::steady_clock::now() - begin;
+      logging::write(3, fmt::format("found {} on disk, {:.3f} ms", program.name, took.count()));
+      return executable;
+    }
     disk_->reject(key, "the device does not take it");
   } catch (const std::exception& e) {
     disk_->reject(key, e.what());

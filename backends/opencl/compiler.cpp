@@ -8,6 +8,7 @@
 #include <cstring>
 #include <functional>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "backends/opencl/cost.hpp"
@@ -22,14 +23,16 @@
 namespace noyau::opencl {
 namespace {
 
-constexpr char object_magic[8] = {'N', 'Y', 'O', 'P', 'C', 'L', '0', '2'};
+constexpr char object_magic[8] = {'N', 'Y', 'O', 'P', 'C', 'L', '0', '3'};
 
 /// Before the binary's bytes: which program for which device it is.
 struct ObjectHeader {
   char magic[8];
   jit::Hash128 target, program;
-  std::uint64_t tier;
+  std::uint32_t tier, gangs;
+  std::uint64_t arguments;  ///< that many follow it, then the binary
 };
+static_assert(std::is_trivially_copyable_v<jit::KernelArgument>);
 
 /// Instructions that kernels run quickly compiled before they are optimised, about: they take as
 /// long as PoCL's compiler does.
@@ -157,11 +160,15 @@ std::vector<std::byte> object_of(const Target& target, const Code& code, jit::Ha
       size == 0) {
     return {};
   }
-  std::vector<std::byte> object(sizeof(ObjectHeader) + size);
-  ObjectHeader header{{}, hash_of(target), hash, static_cast<std::uint64_t>(code.tier)};
+  const std::size_t begin =
+      sizeof(ObjectHeader) + code.arguments.size() * sizeof(jit::KernelArgument);
+  std::vector<std::byte> object(begin + size);
+  ObjectHeader header{{},         hash_of(target),      hash, static_cast<std::uint32_t>(code.tier),
+                      code.gangs, code.arguments.size()};
   std::memcpy(header.magic, object_magic, sizeof object_magic);
   std::memcpy(object.data(), &header, sizeof header);
-  auto* binary = reinterpret_cast<unsigned char*>(object.data() + sizeof header);
+  std::memcpy(object.data() + sizeof header, code.arguments.data(), begin - sizeof header);
+  auto* binary = reinterpret_cast<unsigned char*>(object.data() + begin);
   if (clGetProgramInfo(code.program, CL_PROGRAM_BINARIES, sizeof binary, &binary, nullptr) !=
       CL_SUCCESS) {
     return {};
@@ -261,8 +268,14 @@ std::shared_ptr<const Kernel> load(const Target& target, std::span<const std::by
   }
   const auto tier = static_cast<Tier>(header.tier);
   if (target.two_tiers && forced_tier().value_or(tier) != tier) return nullptr;
-  const std::size_t size = object.size() - sizeof header;
-  const auto* binary = reinterpret_cast<const unsigned char*>(object.data() + sizeof header);
+  const std::size_t most = (object.size() - sizeof header) / sizeof(jit::KernelArgument);
+  if (header.arguments > most) return nullptr;
+  jit::EmittedKernel emitted;
+  emitted.arguments.resize(header.arguments);
+  const std::size_t begin = sizeof header + header.arguments * sizeof(jit::KernelArgument);
+  std::memcpy(emitted.arguments.data(), object.data() + sizeof header, begin - sizeof header);
+  const std::size_t size = object.size() - begin;
+  const auto* binary = reinterpret_cast<const unsigned char*>(object.data() + begin);
   cl_int status = CL_SUCCESS, refused = CL_SUCCESS;
   const cl_program built = clCreateProgramWithBinary(target.context, 1, &target.device, &size,
                                                      &binary, &refused, &status);
@@ -271,10 +284,9 @@ std::shared_ptr<const Kernel> load(const Target& target, std::span<const std::by
     clReleaseProgram(built);
     return nullptr;
   }
-  Emitted emitted = emit(target, jit::inline_calls(program), tier);
   return std::make_shared<const Kernel>(
       target, program,
-      std::make_shared<const Code>(target, std::move(emitted.kernel), emitted.gangs, tier, built));
+      std::make_shared<const Code>(target, std::move(emitted), header.gangs != 0, tier, built));
 }
 
 std::string code_text(const Target& target, const jit::Program& program) {

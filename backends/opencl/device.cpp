@@ -203,33 +203,6 @@ class OpenClDevice final : public QueuedDevice {
   mutable Queue queue_;
 };
 
-/// PoCL's cache of this process, to be removed at exit; leaked.
-std::string& pocl_folder() {
-  static auto& folder = *new std::string;
-  return folder;
-}
-
-void remove_pocl_folder() {
-  if (is_forked_child()) return;
-  std::error_code ignored;
-  std::filesystem::remove_all(pocl_folder(), ignored);
-}
-
-/// PoCL aborts when its own cache is damaged and never cleans it, so it gets one a process; ours
-/// keeps the binaries. They hold the code for any size of launch, so that is what must run: code
-/// for one size would be compiled at the first launch, in every process again.
-void prepare_pocl() {
-  setenv("POCL_WORK_GROUP_SPECIALIZATION", "0", 0);
-  if (std::getenv("POCL_CACHE_DIR") != nullptr) return;
-  std::error_code ignored;
-  std::string folder =
-      (std::filesystem::temp_directory_path(ignored) / "noyau-pocl-XXXXXX").string();
-  if (mkdtemp(folder.data()) == nullptr) return;
-  setenv("POCL_CACHE_DIR", folder.c_str(), 0);
-  pocl_folder() = folder;
-  std::atexit(remove_pocl_folder);
-}
-
 std::vector<cl_platform_id> platforms() {
   cl_uint count = 0;
   const cl_int status = clGetPlatformIDs(0, nullptr, &count);

@@ -1,8 +1,89 @@
-// What is known of PoCL, the OpenCL of CPUs: how to make it compile in a fraction of its time.
+// What is known of PoCL, the OpenCL of CPUs: its cache, how to make it compile in a fraction of its
+// time.
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/opencl/pocl.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <string>
+
+#include "core/forked.hpp"
+
 namespace noyau::opencl {
+namespace {
+
+constexpr const char* folder_prefix = "noyau-pocl-";
+
+/// PoCL's cache of this process, to be removed at exit; leaked.
+std::string& pocl_folder() {
+  static auto& folder = *new std::string;
+  return folder;
+}
+
+void remove_pocl_folder() {
+  if (is_forked_child()) return;
+  std::error_code ignored;
+  std::filesystem::remove_all(pocl_folder(), ignored);
+}
+
+/// Whether this process now holds the folder's lock, which ends with the process that holds it.
+bool lock(const std::string& folder) {
+  const int file = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (file < 0) return false;
+  if (::flock(file, LOCK_EX | LOCK_NB) == 0) return true;  // open until the process ends
+  ::close(file);
+  return false;
+}
+
+/// Of processes that were killed.
+void remove_abandoned_folders(const std::filesystem::path& where) {
+  constexpr std::time_t young = 60;  // seconds: perhaps not locked yet
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(where, ignored)) {
+    const std::string name = entry.path().string();
+    struct stat status;
+    if (!entry.path().filename().string().starts_with(folder_prefix) ||
+        ::lstat(name.c_str(), &status) != 0 || status.st_uid != ::geteuid() ||
+        status.st_mtime > std::time(nullptr) - young || !lock(name)) {
+      continue;
+    }
+    std::filesystem::remove_all(entry.path(), ignored);
+  }
+}
+
+/// Where PoCL may load code from; it waits for the disk after each file that it writes.
+std::filesystem::path place_of_folder() {
+  constexpr const char* memory = "/dev/shm";
+  struct statvfs status;
+  if (::statvfs(memory, &status) == 0 && (status.f_flag & (ST_NOEXEC | ST_RDONLY)) == 0 &&
+      ::access(memory, W_OK | X_OK) == 0) {
+    return memory;
+  }
+  std::error_code ignored;
+  return std::filesystem::temp_directory_path(ignored);
+}
+
+}  // namespace
+
+void prepare_pocl() {
+  setenv("POCL_WORK_GROUP_SPECIALIZATION", "0", 0);
+  if (std::getenv("POCL_CACHE_DIR") != nullptr) return;
+  const std::filesystem::path where = place_of_folder();
+  remove_abandoned_folders(where);
+  std::string folder = (where / folder_prefix).string() + "XXXXXX";
+  if (mkdtemp(folder.data()) == nullptr) return;
+  (void)lock(folder);
+  setenv("POCL_CACHE_DIR", folder.c_str(), 0);
+  pocl_folder() = folder;
+  std::atexit(remove_pocl_folder);
+}
 
 bool is_pocl(std::string_view platform) { return platform == "Portable Computing Language"; }
 

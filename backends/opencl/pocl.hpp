@@ -1,10 +1,17 @@
-// What is known of PoCL, the OpenCL of CPUs: how to make it compile in a fraction of its time.
+// What is known of PoCL, the OpenCL of CPUs: its cache, how to make it compile in a fraction of its
+// time.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string_view>
 
 namespace noyau::opencl {
+
+/// Before the first call of OpenCL. PoCL aborts when its own cache is damaged and never cleans it,
+/// so it gets one a process, in memory where that can be; ours keeps the binaries. They hold the
+/// code for any size of launch, so that is what must run: code for one size would be compiled at
+/// the first launch, in every process again.
+void prepare_pocl();
 
 /// By the name of its platform.
 bool is_pocl(std::string_view platform);
