@@ -112,6 +112,26 @@ cl_program program_with(const Target& target, std::span<const std::string_view> 
   return program;
 }
 
+/// CompileError with the build log and the numbered source.
+cl_program built_text(const Target& target, const std::string& name, std::string_view text,
+                      const std::string& options) {
+  if (target.declares) {
+    const std::string_view parts[] = {own_declarations(), text};
+    const cl_program program = program_with(target, parts);
+    if (build(target, program, options + std::string(without_header)) == CL_SUCCESS) return program;
+    logging::write(3, fmt::format("{}: compiled again with OpenCL's header: {}", name,
+                                  build_log(target, program)));
+    clReleaseProgram(program);
+  }
+  const cl_program program = program_with(target, {&text, 1});
+  const cl_int status = build(target, program, options);
+  if (status == CL_SUCCESS) return program;
+  const std::string log = build_log(target, program);
+  clReleaseProgram(program);
+  throw CompileError(fmt::format("compile: {} refused kernel '{}' ({}):\n{}\n{}", target.name, name,
+                                 status_text(status), log, jit::numbered_lines(std::string(text))));
+}
+
 std::shared_ptr<const Code> code_of(const Target& target, const jit::Program& flat, Tier tier) {
   Emitted emitted = emit(target, flat, tier);
   const std::string_view text = emitted.kernel.text;
@@ -119,29 +139,7 @@ std::shared_ptr<const Code> code_of(const Target& target, const jit::Program& fl
   if (tier == Tier::quick && text.size() <= most_unoptimised_bytes) options += " -cl-opt-disable";
   else if (!jit::loop_over_lanes(flat)) tier = Tier::optimised;  // the text is the same
   const auto begin = std::chrono::steady_clock::now();
-  cl_program built = nullptr;
-  cl_int status = CL_BUILD_PROGRAM_FAILURE;
-  if (target.declares) {
-    const std::string_view parts[] = {own_declarations(), text};
-    built = program_with(target, parts);
-    status = build(target, built, options + std::string(without_header));
-    if (status != CL_SUCCESS) {
-      logging::write(
-          3, fmt::format("compiled again with OpenCL's header: {}", build_log(target, built)));
-      clReleaseProgram(built);
-    }
-  }
-  if (status != CL_SUCCESS) {
-    built = program_with(target, {&text, 1});
-    status = build(target, built, options);
-  }
-  if (status != CL_SUCCESS) {
-    const std::string log = build_log(target, built);
-    clReleaseProgram(built);
-    throw CompileError(fmt::format("compile: {} refused kernel '{}' ({}):\n{}\n{}", target.name,
-                                   flat.name, status_text(status), log,
-                                   jit::numbered_lines(emitted.kernel.text)));
-  }
+  const cl_program built = built_text(target, flat.name, text, options);
   // Some drivers generate code only now, or else at the first launch.
   std::size_t size = 0;
   clGetProgramInfo(built, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, nullptr);
@@ -267,7 +265,8 @@ std::shared_ptr<const Kernel> load(const Target& target, std::span<const std::by
     return nullptr;
   }
   const auto tier = static_cast<Tier>(header.tier);
-  if (target.two_tiers && forced_tier().value_or(tier) != tier) return nullptr;
+  const Tier wanted = target.two_tiers ? forced_tier().value_or(tier) : tier;
+  if (wanted != tier && (wanted == Tier::optimised || header.gangs != 0)) return nullptr;
   const std::size_t most = (object.size() - sizeof header) / sizeof(jit::KernelArgument);
   if (header.arguments > most) return nullptr;
   jit::EmittedKernel emitted;

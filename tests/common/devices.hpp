@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,11 @@ namespace noyau::test {
 
 /// The names of the devices that can run; the others are skipped, and printed once.
 std::vector<std::string> running_devices();
+
+/// How many random programs are evaluated: all on devices whose compilers take a millisecond for a
+/// kernel; on OpenCL, which takes PoCL 40 milliseconds and more and a program some fifty kernels, a
+/// share. $NOYAU_TEST_PROGRAMS asks for another number.
+inline constexpr std::int64_t all_random_programs = 1000, random_programs_on_opencl = 60;
 
 /// A test whose parameter is the name of a device, the default one while the test runs.
 class DeviceTest : public ::testing::TestWithParam<std::string> {

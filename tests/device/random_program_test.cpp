@@ -194,7 +194,9 @@ std::string check(const RandomProgram& program) {
 // $NOYAU_TEST_PROGRAMS says how many, $NOYAU_TEST_PROGRAM the number of the first: to see one
 // program again, set them to 1 and its number.
 TEST_P(RandomPrograms, AgreeWithTheReference) {
-  const std::int64_t count = number("NOYAU_TEST_PROGRAMS", 1000);
+  const bool opencl = GetParam().starts_with("opencl");
+  const std::int64_t count = number("NOYAU_TEST_PROGRAMS",
+                                    opencl ? random_programs_on_opencl : all_random_programs);
   const std::int64_t first = number("NOYAU_TEST_PROGRAM", 0);
   int failures = 0;
   for (std::int64_t i = first; i < first + count && failures < 5; ++i) {
