@@ -8,6 +8,7 @@
 #include "core/fault.hpp"
 #include "core/plan_counters.hpp"
 #include "noyau/noyau.hpp"
+#include "tests/common/interpreter_device.hpp"
 #include "tests/cuda/fake/control.hpp"
 
 namespace noyau::test {
@@ -56,13 +57,13 @@ TEST_F(CudaGraph, ReplaysGiveWhatLaunchesGive) {
   std::vector<Array> kept;  // so that addresses change
   for (int k = 0; k < 5; ++k) {
     const float scale = 0.5f + static_cast<float>(k);
-    const auto on = [&](const char* name) {
-      const DeviceScope scope(device(name));
+    const auto on = [&](const Device& device) {
+      const DeviceScope scope(device);
       const Array x = array(values(k), {8, 9}), y = step(x, scale);
       kept.push_back(x);
       return y.to_vector<float>();
     };
-    EXPECT_EQ(on("cuda:0"), on("cpu:0")) << k;
+    EXPECT_EQ(on(device("cuda:0")), on(interpreter_device())) << k;
   }
   EXPECT_EQ(before.runs_since(), 4);  // the first time it is launched
   EXPECT_GT(before.patches_since(), 0);
@@ -113,8 +114,8 @@ TEST_F(CudaGraph, APatchThatIsRefusedMakesAnotherGraph) {
   (void)run(1);
   const Counts before;
   const auto right = [&] {
-    const DeviceScope scope(device("cpu:0"));
-    return sum(exp(softmax(x.to(device("cpu:0")), 1) * 2.0f), {0}).to_vector<float>();
+    const DeviceScope scope(interpreter_device());
+    return sum(exp(softmax(x.to(interpreter_device()), 1) * 2.0f), {0}).to_vector<float>();
   }();
   fake_cuda::fail("cuGraphExecKernelNodeSetParams", 1);
   EXPECT_EQ(run(2), right);
