@@ -11,6 +11,7 @@
 
 #include "core/plan_counters.hpp"
 #include "noyau/noyau.hpp"
+#include "tests/common/interpreter_device.hpp"
 #include "tests/cuda/fake/control.hpp"
 
 namespace noyau::test {
@@ -47,17 +48,17 @@ class VendorTest : public ::testing::Test {
     return std::count(calls.begin(), calls.end(), "heuristic");
   }
 
-  /// The same on both devices, within the rounding of sums; what the libraries were asked for.
+  /// The same as in the interpreter, within the rounding of sums; what the libraries were asked for.
   template <class Make>
   std::vector<std::string> same(Make make, double bound = 1e-5) {
-    const auto on = [&](const char* name) {
-      const DeviceScope scope(device(name));
+    const auto on = [&](const Device& device) {
+      const DeviceScope scope(device);
       return make().template to_vector<double>();
     };
     fake_cuda::forget();
-    const auto here = on("cuda:0");
+    const auto here = on(device("cuda:0"));
     const auto calls = routines();
-    const auto there = on("cpu:0");
+    const auto there = on(interpreter_device());
     EXPECT_EQ(here.size(), there.size());
     for (std::size_t k = 0; k < std::min(here.size(), there.size()); ++k) {
       if (std::isnan(there[k])) EXPECT_TRUE(std::isnan(here[k])) << k;
