@@ -91,6 +91,9 @@ void choose_map(const Kernel& kernel, const DeviceLimits& limits, Schedule& s) {
 void choose_rows(const Kernel& kernel, const DeviceLimits& limits, Schedule& s) {
   constexpr std::int64_t least_columns = 16, most_of_gang = 1024, most_bytes = 64 << 10,
                          staging_bytes = 20 << 10;
+  // Where the language has no exchange between lanes, it goes through shared memory (legalise).
+  const std::int64_t exchange_bytes = limits.gangs ? 0 : 8 * limits.block_threads;
+  const std::int64_t free_bytes = limits.fast_memory_bytes - exchange_bytes;
   const std::int64_t rows = kernel.row_size();
   const bool inner = kernel.axes.back().row;
   s.batch = 8;
@@ -113,10 +116,10 @@ void choose_rows(const Kernel& kernel, const DeviceLimits& limits, Schedule& s) 
   } else if (rows <= most_of_gang) {
     s.shape = Shape::gang;
     s.batch = rows <= 2 * virtual_lanes ? 2 : rows <= 4 * virtual_lanes ? 4 : 8;
-    s.row_bytes = std::min(limits.fast_memory_bytes, most_bytes);
+    s.row_bytes = std::min(free_bytes, most_bytes);
   } else {
     s.shape = Shape::block;
-    s.row_bytes = std::min(limits.fast_memory_bytes - staging_bytes, most_bytes);
+    s.row_bytes = std::min(free_bytes - staging_bytes, most_bytes);
   }
 }
 
