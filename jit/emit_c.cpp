@@ -368,7 +368,28 @@ class Emitter {
     for (int k = 0; k < i.operand_count; ++k) x[k] = operand(i, k);
     const Instruction& last = at(p_.operands_of(i).back());
     const auto bits = static_cast<std::uint64_t>(last.immediate);
-    define(v, c_.arithmetic(i.op, last.type, x, last.op == Opcode::constant ? &bits : nullptr));
+    define(v, c_.arithmetic(i.op, last.type, x, last.op == Opcode::constant ? &bits : nullptr,
+                            most(p_.operands_of(i).back())));
+  }
+  /// What a small integer is at most, when it is seen at once that it is not negative either: a
+  /// constant, some low bits of something, a constant less that; converted or not. Else -1.
+  std::int64_t most(Value v) const {
+    constexpr std::int64_t small = 127;  // fits every integer
+    while (at(v).op == Opcode::convert && is_integer(at(v).type)) v = p_.operands_of(at(v))[0];
+    const Instruction& i = at(v);
+    if (!is_integer(i.type)) return -1;
+    const auto constant = [&](Value c) {
+      const bool known = at(c).op == Opcode::constant && at(c).immediate >= 0;
+      return known && at(c).immediate <= small ? at(c).immediate : -1;
+    };
+    if (i.op == Opcode::constant) return constant(v);
+    if (i.op == Opcode::bit_and) return constant(p_.operands_of(i)[1]);
+    if (i.op != Opcode::subtract) return -1;
+    const Value taken = p_.operands_of(i)[1];
+    const std::int64_t from = constant(p_.operands_of(i)[0]);
+    const std::int64_t masked =
+        at(taken).op == Opcode::bit_and ? constant(p_.operands_of(at(taken))[1]) : -1;
+    return masked >= 0 && masked <= from ? from : -1;
   }
 
   void atomic(Value v) {

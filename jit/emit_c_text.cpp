@@ -105,8 +105,8 @@ std::string CText::literal(DType t, std::uint64_t bits) const {
   return t == int8 || t == int16 ? fmt::format("({}){}", type(t), text) : text;
 }
 
-std::string CText::arithmetic(Opcode op, DType t, const std::string* x,
-                              const std::uint64_t* known) {
+std::string CText::arithmetic(Opcode op, DType t, const std::string* x, const std::uint64_t* known,
+                              std::int64_t most) {
   note(t);
   if (is_comparison(op)) return fmt::format("{} {} {}", x[0], c_operator(op), x[1]);
   if (t == bool_) {
@@ -114,7 +114,7 @@ std::string CText::arithmetic(Opcode op, DType t, const std::string* x,
     if (op == Opcode::bit_xor) return fmt::format("{} != {}", x[0], x[1]);
     return fmt::format("{} {} {}", x[0], op == Opcode::bit_and ? "&&" : "||", x[1]);
   }
-  return is_floating(t) ? float_arithmetic(op, t, x) : integer_arithmetic(op, t, x, known);
+  return is_floating(t) ? float_arithmetic(op, t, x) : integer_arithmetic(op, t, x, known, most);
 }
 
 std::string CText::float_arithmetic(Opcode op, DType t, const std::string* x) {
@@ -163,7 +163,7 @@ std::string CText::float_extremum(bool smallest, DType t, const std::string* x) 
 }
 
 std::string CText::integer_arithmetic(Opcode op, DType t, const std::string* x,
-                                      const std::uint64_t* known) {
+                                      const std::uint64_t* known, std::int64_t most) {
   const DType u = wide(t);
   // Exact in the wide unsigned type and cut off after it.
   const auto wrapped = [&](const std::string& text) {
@@ -200,7 +200,7 @@ std::string CText::integer_arithmetic(Opcode op, DType t, const std::string* x,
       return divide(op, t, x, known);
     case Opcode::shift_left:
     case Opcode::shift_right:
-      return shift(op, t, x, known);
+      return shift(op, t, x, known, most);
     default:
       throw InternalError(fmt::format("emit_c: {} of {}", noyau::jit::name(op), noyau::name(t)));
   }
@@ -217,7 +217,7 @@ std::string CText::divide(Opcode op, DType t, const std::string* x, const std::u
   std::string body = "  if (b == 0) return 0;\n";
   if (is_signed_integer(t)) {
     const std::string negated =
-        quotient ? integer_arithmetic(Opcode::negate, t, &a, nullptr) : std::string("0");
+        quotient ? integer_arithmetic(Opcode::negate, t, &a, nullptr, -1) : std::string("0");
     body += fmt::format("  if (b == -1) return {};\n", negated);
   }
   body += fmt::format("  return ({})(a {} b);\n", type(t), c_operator(op));
@@ -228,12 +228,15 @@ std::string CText::divide(Opcode op, DType t, const std::string* x, const std::u
 }
 
 /// By the width or more, or by a negative count: 0, or the sign.
-std::string CText::shift(Opcode op, DType t, const std::string* x, const std::uint64_t* known) {
+std::string CText::shift(Opcode op, DType t, const std::string* x, const std::uint64_t* known,
+                         std::int64_t most) {
   const bool left = op == Opcode::shift_left;
   const std::string shifted = left ? fmt::format("({})(({})a << n)", type(t), type(wide(t)))
                                    : fmt::format("({})(a >> n)", type(t));
-  if (known && *known < static_cast<std::uint64_t>(bits_of(t))) {
-    const std::string n = std::to_string(*known);
+  const bool fits =
+      known ? *known < static_cast<std::uint64_t>(bits_of(t)) : most >= 0 && most < bits_of(t);
+  if (fits) {
+    const std::string n = known ? std::to_string(*known) : x[1];
     return left ? fmt::format("({})(({}){} << {})", type(t), type(wide(t)), x[0], n)
                 : fmt::format("({})({} >> {})", type(t), x[0], n);
   }

@@ -32,8 +32,9 @@ class CText {
   }
 
   /// One arithmetic instruction or comparison on operands of type t. `known` are the bits of the
-  /// last operand when it is a constant.
-  std::string arithmetic(Opcode op, DType t, const std::string* x, const std::uint64_t* known);
+  /// last operand when it is a constant; it is not negative and at most `most` when that is not.
+  std::string arithmetic(Opcode op, DType t, const std::string* x, const std::uint64_t* known,
+                         std::int64_t most = -1);
   std::string convert(DType from, DType to, const std::string& x);
 
   /// An atomic on element `pointer` of the address space; value and expected may be empty.
@@ -55,10 +56,11 @@ class CText {
  private:
   std::string float_arithmetic(Opcode op, DType t, const std::string* x);
   std::string integer_arithmetic(Opcode op, DType t, const std::string* x,
-                                 const std::uint64_t* known);
+                                 const std::uint64_t* known, std::int64_t most);
   std::string float_extremum(bool smallest, DType t, const std::string* x);
   std::string divide(Opcode op, DType t, const std::string* x, const std::uint64_t* known);
-  std::string shift(Opcode op, DType t, const std::string* x, const std::uint64_t* known);
+  std::string shift(Opcode op, DType t, const std::string* x, const std::uint64_t* known,
+                    std::int64_t most);
   std::string native_atomic(AtomicOp op, DType t, bool shared, const std::string& pointer,
                             const std::string& value, const std::string& expected);
   std::string atomic_loop(AtomicOp op, DType t, bool shared, const std::string& pointer,

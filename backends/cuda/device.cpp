@@ -23,7 +23,7 @@ namespace noyau::cuda {
 namespace {
 
 /// Changes when the same Program begins to give other code.
-constexpr int code_version = 1;
+constexpr int code_version = 2;
 
 std::string version(int number) { return fmt::format("{}.{}", number / 1000, number % 1000 / 10); }
 
