@@ -26,7 +26,7 @@ namespace noyau::opencl {
 namespace {
 
 /// Changes when the same Program begins to give other code.
-constexpr int code_version = 2;
+constexpr int code_version = 3;
 
 template <class T>
 T number_of(cl_device_id device, cl_device_info what) {
