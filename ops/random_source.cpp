@@ -43,8 +43,9 @@ double random_uniform(ulong element, ulong seed, ulong call, double low, double 
 }
 float random_normal_float(ulong element, ulong seed, ulong call) {
   ulong bits = philox_bits(element, seed, call);
-  float u = (float)((double)((uint)bits) * 0x1p-32 + 0x1p-32);
-  float angle = (float)((double)((uint)(bits >> 32)) * 0x1p-32) * 6.28318530717958647692f;
+  uint word = (uint)bits + 1u;
+  float u = word == 0u ? 1.0f : (float)word * 0x1p-32f;
+  float angle = (float)((uint)(bits >> 32)) * 0x1p-32f * 6.28318530717958647692f;
   return sqrt(-2.0f * log(u)) * cos(angle);
 }
 double random_normal_double(ulong element, ulong seed, ulong call) {

@@ -112,6 +112,10 @@ TEST_F(OpenCl, Float64IsRefusedWithARemedy) {
     for (const char* part : {"float64", "opencl:0", "cl_khr_fp64", "astype(x, float32)"})
       EXPECT_SAYS(words, part);
   }
+  // Random numbers of float32 need none.
+  random::Generator generator(1);
+  generator.normal({8}).wait();
+  generator.uniform({8}).wait();
 }
 
 TEST_F(OpenCl, LaunchesThatFailSayWhy) {
