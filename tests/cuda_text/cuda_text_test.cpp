@@ -228,7 +228,7 @@ TEST_F(CudaText, Products) {
       b.bytes.resize(memory[buffers.size() - 1].size());
       std::memcpy(b.bytes.data(), memory[buffers.size() - 1].data(), b.bytes.size());
     }
-    if (kernel.program.domain == jit::Domain::blocks && k++ % 8 == 0)
+    if (kernel.program.domain == jit::Domain::blocks && k++ % 3 == 0)
       add(kernel.program, {kernel.extent[0], kernel.extent[1], kernel.extent[2]}, kernel.parameters,
           buffers);
     const std::vector<HostBuffer> after = jit::testing::interpreted(
