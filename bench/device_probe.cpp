@@ -59,12 +59,13 @@ Run queue_case(ny::LaunchStep::Kind kind, std::int64_t elements) {
   return run;
 }
 
-double device_limit_ms(double bytes) {
+double device_limit_ms(double bytes, std::int64_t elements) {
   constexpr int times = 4;
   const std::int64_t memory = ny::default_device().backend().limits().memory_bytes;
+  constexpr std::int64_t large = std::int64_t{1} << 28, tiny = std::int64_t{1} << 20;
   // Never destroyed: the driver may be gone when static objects are.
   static const Blocks& blocks =
-      *new Blocks(std::min<std::int64_t>(std::int64_t{1} << 28, memory / 64));
+      *new Blocks(elements < tiny ? elements : std::min(large, memory / 64));
   const auto start = std::chrono::steady_clock::now();
   blocks.wait(blocks.submit(ny::LaunchStep::Kind::copy, times));
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;

@@ -11,7 +11,8 @@ namespace bench {
 Run queue_case(noyau::LaunchStep::Kind kind, std::int64_t elements);
 
 /// Milliseconds that the default device takes to move `bytes`, read and written counted, at the
-/// rate of its copies of 2^28 elements, or of what its memory has room for.
-double device_limit_ms(double bytes);
+/// rate of its copies of 2^28 elements: or fewer, where its memory has no room, and where the cases
+/// are tiny (`elements`).
+double device_limit_ms(double bytes, std::int64_t elements);
 
 }  // namespace bench

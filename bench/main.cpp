@@ -26,13 +26,13 @@ double now_ms() {
 }
 
 /// The least time for what the case moves or computes; NaN where there is no probe for it.
-double limit_of(const bench::Run& run, int threads) {
+double limit_of(const bench::Run& run, int threads, std::int64_t elements) {
   if (run.limit_ms) return run.limit_ms(threads);
   if (!run.limit) return std::numeric_limits<double>::quiet_NaN();
   if (ny::default_device().backend().limits().host_memory)
     return bench::limit_ms(run.limit->probe, run.limit->amount, threads);
   if (run.limit->probe == bench::Probe::fma) return std::numeric_limits<double>::quiet_NaN();
-  return bench::device_limit_ms(run.limit->amount);
+  return bench::device_limit_ms(run.limit->amount, elements);
 }
 
 /// Milliseconds of one call. Devices with memory of their own are given `batch` at once.
@@ -65,19 +65,21 @@ struct Options {
   int threads = static_cast<int>(std::thread::hardware_concurrency());
   int repeat = 0;
   bool turns = false;
+  std::int64_t elements = 0;  ///< of the cases' arrays
 };
 
 /// Times a case, the probe in turn with it, and prints its line.
 void measure(const std::string& name, const bench::Run& run, const Options& options, int kernels,
              double error) {
   const int batch = batch_of(run), threads = options.threads, repeat = options.repeat;
-  std::vector<double> times, limits{limit_of(run, threads)};
+  std::vector<double> times, limits{limit_of(run, threads, options.elements)};
   double spent = 0;
   while (static_cast<int>(times.size()) < repeat ||
          (repeat == 0 && (times.size() < 7 || spent < 500) && times.size() < 200)) {
     times.push_back(time_ms(run, batch));
     spent += times.back() * batch * run.calls;
-    if (times.size() % 2 == 0 || run.limit_ms) limits.push_back(limit_of(run, threads));
+    if (times.size() % 2 == 0 || run.limit_ms)
+      limits.push_back(limit_of(run, threads, options.elements));
   }
   const double ms = median(times), limit = median(limits);
   const double rate = run.limit ? run.limit->amount / ms * 1e-6 : std::nan("");
@@ -133,7 +135,9 @@ int main(int argc, char** argv) {
   app.add_flag("--turns", options.turns,
                "time each case again for every line on standard input, to take turns with others");
   CLI11_PARSE(app, argc, argv);
-  const std::vector<bench::Case> cases = bench::cases(*bench::sizes_named(size));
+  const bench::Sizes& sizes = *bench::sizes_named(size);
+  const std::vector<bench::Case> cases = bench::cases(sizes);
+  options.elements = sizes.elements;
   if (list) {
     for (const bench::Case& c : cases) fmt::print("{:14} {}\n", c.name, c.description);
     return 0;
