@@ -117,7 +117,7 @@ class Player:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             if not selector.select(max(seconds, 0)):
                 self.stop()
-                return {"failed": f"no answer in {seconds:.0f} s"}
+                return {"failed": f"no answer in {max(seconds, 0):.0f} s"}
         line = self.process.stdout.readline()
         if line:
             return json.loads(line)

@@ -104,7 +104,7 @@ machine 2>&1 | tee "$out/machine.txt"
 if wants test; then
   say "testing on $device"
   run_tests > "$out/tests.log" 2>&1 || problem "tests failed or took too long; see tests.log"
-  grep -E "tests passed|Failed|\*\*\*|PASSED|FAILED" "$out/tests.log" | tail -n 25
+  grep -E "tests passed|\*\*\*(Failed|Timeout|Not Run|Exception)|PASSED|FAILED" "$out/tests.log" | tail -n 25
 fi
 
 if wants bench; then
