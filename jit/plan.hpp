@@ -74,7 +74,7 @@ struct Plan {
   std::vector<PlanOutput> outputs;
   std::vector<std::int32_t> counted;  ///< trace nodes computed and alive, but not stored
   std::int64_t arena_bytes = 0;
-  std::string text;  ///< for explain: kernels, schedules, code
+  std::string text;            ///< for explain: kernels, schedules, code
   std::shared_ptr<void> memo;  ///< what the device made of the steps (Submission::memo)
 };
 

@@ -48,7 +48,8 @@ class VendorTest : public ::testing::Test {
     return std::count(calls.begin(), calls.end(), "heuristic");
   }
 
-  /// The same as in the interpreter, within the rounding of sums; what the libraries were asked for.
+  /// The same as in the interpreter, within the rounding of sums; what the libraries were asked
+  /// for.
   template <class Make>
   std::vector<std::string> same(Make make, double bound = 1e-5) {
     const auto on = [&](const Device& device) {

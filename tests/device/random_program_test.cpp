@@ -195,8 +195,8 @@ std::string check(const RandomProgram& program) {
 // program again, set them to 1 and its number.
 TEST_P(RandomPrograms, AgreeWithTheReference) {
   const bool opencl = GetParam().starts_with("opencl");
-  const std::int64_t count = number("NOYAU_TEST_PROGRAMS",
-                                    opencl ? random_programs_on_opencl : all_random_programs);
+  const std::int64_t count =
+      number("NOYAU_TEST_PROGRAMS", opencl ? random_programs_on_opencl : all_random_programs);
   const std::int64_t first = number("NOYAU_TEST_PROGRAM", 0);
   int failures = 0;
   for (std::int64_t i = first; i < first + count && failures < 5; ++i) {
