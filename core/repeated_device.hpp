@@ -30,10 +30,6 @@ class RepeatedDevice final : public DeviceBackend {
   void copy_from_host(const void* from, std::byte* to, std::size_t bytes) override {
     device_.copy_from_host(from, to, bytes);
   }
-  bool copy_from_device(DeviceBackend& source, const std::byte* from, std::byte* to,
-                        std::size_t bytes) override {
-    return device_.copy_from_device(source, from, to, bytes);
-  }
   void* native_context() override { return device_.native_context(); }
   DeviceBackend& original() override { return device_.original(); }
 

@@ -10,6 +10,7 @@
 #include "core/module.hpp"
 #include "core/plan_counters.hpp"
 #include "jit/cache.hpp"
+#include "jit/emit_c.hpp"
 #include "jit/generated.hpp"
 #include "jit/layout.hpp"
 #include "jit/make_kernel.hpp"
@@ -194,6 +195,24 @@ class Planner {
     return p.offset % 16 == 0 && !(b.kind == PlanBuffer::Kind::leaf && node(b.node).unaligned);
   }
 
+  /// By the device's schedule. Where that would take more shared memory than a kernel may declare
+  /// (many sums of columns, many transposed loads), by one of lanes alone.
+  std::pair<Schedule, LoweredKernel> scheduled(const Kernel& kernel) const {
+    constexpr std::int64_t most_declared = 48
+                                           << 10;  // of CUDA; what is sized at launch may be more
+    DeviceLimits limits = backend_.limits();
+    Schedule schedule = choose_schedule(kernel, limits);
+    LoweredKernel lowered = lower(kernel, schedule, trace_.slot_types);
+    const std::int64_t free_bytes = limits.fast_memory_bytes - schedule.row_bytes;
+    if (schedule.threads > 0 &&
+        static_shared_bytes(lowered.program) > std::min(most_declared, free_bytes)) {
+      limits.block_threads = 0;
+      schedule = choose_schedule(kernel, limits);
+      lowered = lower(kernel, schedule, trace_.slot_types);
+    }
+    return {schedule, std::move(lowered)};
+  }
+
   void kernel_step(Kernel& kernel) {
     if (kernel.ops.empty()) return;
     PlanStep step;
@@ -205,8 +224,7 @@ class Planner {
       step.bytes += plan_.buffers[static_cast<std::size_t>(step.pointers.back().buffer)].bytes;
     }
     step.in_place = in_place_pairs(kernel, step.pointers);
-    const Schedule schedule = choose_schedule(kernel, backend_.limits());
-    LoweredKernel lowered = lower(kernel, schedule, trace_.slot_types);
+    auto [schedule, lowered] = scheduled(kernel);
     for (std::int64_t bytes : lowered.scratch_bytes) step.pointers.push_back(to_scratch(bytes));
     if (lowered.ticket_bytes > 0) {
       const PlanPointer tickets = to_scratch(lowered.ticket_bytes);
@@ -408,8 +426,7 @@ class Planner {
     store.maps.push_back({0, {to.strides.begin(), to.strides.end()}});
     kernel.ops = {load, store};
     order_and_collapse(kernel);
-    const Schedule schedule = choose_schedule(kernel, backend_.limits());
-    LoweredKernel lowered = lower(kernel, schedule, trace_.slot_types);
+    auto [schedule, lowered] = scheduled(kernel);
     PlanStep step;
     step.name = name;
     if (where.access == Access::read) where.access = Access::write;

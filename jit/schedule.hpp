@@ -44,7 +44,4 @@ struct Schedule {
 Schedule choose_schedule(const Kernel& kernel, const DeviceLimits& limits);
 std::string print(const Schedule& schedule);
 
-/// Whether `op` may load or store `vector` elements of the innermost axis at once.
-bool takes_vectors(const Kernel& kernel, const KernelOp& op, std::int64_t vector);
-
 }  // namespace noyau::jit

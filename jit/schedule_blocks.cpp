@@ -91,8 +91,9 @@ void choose_map(const Kernel& kernel, const DeviceLimits& limits, Schedule& s) {
 void choose_rows(const Kernel& kernel, const DeviceLimits& limits, Schedule& s) {
   constexpr std::int64_t least_columns = 16, most_of_gang = 1024, most_bytes = 64 << 10,
                          staging_bytes = 20 << 10;
-  // Where the language has no exchange between lanes, it goes through shared memory (legalise).
-  const std::int64_t exchange_bytes = limits.gangs ? 0 : 8 * limits.block_threads;
+  // Where the language has no exchange between lanes, it goes through shared memory (legalise), an
+  // array for each dtype: here two.
+  const std::int64_t exchange_bytes = limits.gangs ? 0 : 16 * limits.block_threads;
   const std::int64_t free_bytes = limits.fast_memory_bytes - exchange_bytes;
   const std::int64_t rows = kernel.row_size();
   const bool inner = kernel.axes.back().row;

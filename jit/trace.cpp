@@ -353,7 +353,8 @@ class Lineariser {
       t.root = v.root;
       t.stored = v.stored;
       t.alive = v.alive;
-      t.unaligned = node.is_evaluated() && is_unaligned(node);
+      t.unaligned = node.is_evaluated() && node.device.backend().limits().block_threads > 0 &&
+                    is_unaligned(node);
       t.donatable = node.is_evaluated() && !v.survives && owns_its_memory(node);
       t.first_edge = static_cast<std::int32_t>(trace_.edges.size());
       if (!trace_.device) trace_.device = node.device;

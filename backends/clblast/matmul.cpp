@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <limits>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <tuple>
@@ -197,22 +198,25 @@ bool try_out(cl_command_queue queue, bool batched) {
   }
   cl_context context = nullptr;
   clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof context, &context, nullptr);
-  std::vector<cl_mem> buffers;
+  struct Release {
+    void operator()(cl_mem buffer) const { clReleaseMemObject(buffer); }
+  };
+  std::vector<std::unique_ptr<_cl_mem, Release>> buffers;
   for (std::vector<T>* values : {&a, &b, &found}) {
     cl_int status = CL_SUCCESS;
-    buffers.push_back(clCreateBuffer(context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR,
-                                     values->size() * sizeof(T), values->data(), &status));
+    buffers.emplace_back(clCreateBuffer(context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR,
+                                        values->size() * sizeof(T), values->data(), &status));
     opencl::check(status, "CLBlast", "allocating memory for a trial");
   }
-  const At at[] = {
-      {buffers[0], 0, sizeof(T)}, {buffers[1], 0, sizeof(T)}, {buffers[2], 0, sizeof(T)}};
+  const At at[] = {{buffers[0].get(), 0, sizeof(T)},
+                   {buffers[1].get(), 0, sizeof(T)},
+                   {buffers[2].get(), 0, sizeof(T)}};
   const StatusCode status = enqueue_product<T>(p, at[0], at[1], at[2], queue, nullptr);
   cl_int read = static_cast<cl_int>(status);
   if (read == CL_SUCCESS) {
-    read = clEnqueueReadBuffer(queue, buffers[2], CL_TRUE, 0, found.size() * sizeof(T),
+    read = clEnqueueReadBuffer(queue, buffers[2].get(), CL_TRUE, 0, found.size() * sizeof(T),
                                found.data(), 0, nullptr, nullptr);
   }
-  for (const cl_mem buffer : buffers) clReleaseMemObject(buffer);
   if (read == CL_SUCCESS && found == wanted) return true;
   logging::warn_once(fmt::format(
       "CLBlast does not work on this OpenCL device ({}); matmul runs on generated kernels",
@@ -234,9 +238,14 @@ bool choose(const Problem& p) {
   if (const auto found = known.find(key); found != known.end()) return found->second;
   cl_device_fp_config doubles = 0;
   clGetDeviceInfo(device, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof doubles, &doubles, nullptr);
-  const bool works = p.dtype == float64 ? doubles != 0 && try_out<double>(p.queue, batched)
-                                        : try_out<float>(p.queue, batched);
-  return known[key] = works;
+  try {
+    const bool works = p.dtype == float64 ? doubles != 0 && try_out<double>(p.queue, batched)
+                                          : try_out<float>(p.queue, batched);
+    return known[key] = works;
+  } catch (const Error& error) {  // no memory now: perhaps later
+    logging::warn_once(error.what());
+    return false;
+  }
 }
 
 // ---- set, launch

@@ -71,6 +71,7 @@ Kernel::Kernel(const Target& target, const jit::Program& program,
       items(program.domain == jit::Domain::items),
       block_size{program.block_size[0], program.block_size[1], program.block_size[2]},
       arguments(std::move(emitted)),
+      static_shared_bytes(jit::static_shared_bytes(program)),
       target_(target),
       memory_(memory_of(program)),
       object_(std::move(object)) {

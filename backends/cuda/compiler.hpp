@@ -37,6 +37,7 @@ class Kernel final : public Executable {
   const bool items;
   const std::int64_t block_size[3];
   const std::vector<jit::KernelArgument> arguments;
+  const std::int64_t static_shared_bytes;
   /// Of the shared arrays sized at launch.
   std::int64_t shared_bytes(const std::uint64_t* parameters) const {
     return jit::dynamic_shared_bytes(memory_, parameters);

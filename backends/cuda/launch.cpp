@@ -17,7 +17,8 @@ namespace noyau::cuda {
 namespace {
 
 using Kind = jit::KernelArgument::Kind;
-constexpr std::int64_t default_shared_bytes = 48 << 10;  // more must be asked for
+/// Of static and dynamic shared memory together; more must be asked for.
+constexpr std::int64_t default_shared_bytes = 48 << 10;
 
 Address address(const std::byte* pointer) { return reinterpret_cast<Address>(pointer); }
 
@@ -105,7 +106,7 @@ KernelCall Queue::call_of(const LaunchStep& step, CudaJob& job) {
   std::copy(grid.threads, grid.threads + 3, call.threads);
   const std::int64_t shared = kernel.shared_bytes(step.parameters.data());
   call.shared_bytes = static_cast<unsigned>(shared);
-  if (shared > default_shared_bytes) {
+  if (shared > 0 && shared + kernel.static_shared_bytes > default_shared_bytes) {
     check(driver().func_set_attribute(kernel.function(), max_dynamic_shared_size,
                                       static_cast<int>(shared)),
           device_, fmt::format("giving kernel '{}' {} bytes of shared memory", step.name, shared));
@@ -225,7 +226,7 @@ void Queue::mark(Job& job) noexcept {
     check(driver().event_record(ours.finished, stream()), device_, "cuEventRecord");
   } catch (...) {
     if (!job.failure) job.failure = std::current_exception();
-    driver().stream_synchronize(stream());
+    if (stream_ != nullptr) driver().stream_synchronize(stream_);
     if (ours.finished != nullptr) give_back(std::exchange(ours.finished, nullptr));
   }
 }

@@ -1,5 +1,5 @@
-// Convolution, with bias and relu on the way: cuDNN says that it lets NaN through where it is asked
-// to. SPDX-License-Identifier: Apache-2.0
+// Convolution, with bias and relu on the way: cuDNN lets NaN through where it is asked to.
+// SPDX-License-Identifier: Apache-2.0
 #include "backends/cudnn/problem.hpp"
 #include "backends/cudnn/routines.hpp"
 #include "noyau/error.hpp"

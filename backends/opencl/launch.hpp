@@ -1,4 +1,4 @@
-// The queue of an OpenCL device: enqueues lists of steps, keeps their memory until they have run.
+// The queue of an OpenCL device: enqueues lists of steps.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <regex>
 
 #include "core/device.hpp"
 #include "jit/plan.hpp"
@@ -54,6 +55,32 @@ TEST(NullDevices, ExplainInTheirLanguage) {
   EXPECT_NE(code_on("null:0").find("%"), std::string::npos);
   EXPECT_NE(code_on("null:1").find("extern \"C\" __global__"), std::string::npos);
   EXPECT_NE(code_on("null:6").find("__kernel"), std::string::npos);
+}
+
+/// What CUDA C++ and OpenCL C declare as shared, in bytes.
+std::int64_t declared_bytes(const std::string& text) {
+  static const std::regex declared(
+      R"((?:__shared__|__local) \S+ (float|double|int|long long|long) \w+\[(\d+)\];)");
+  std::int64_t bytes = 0;
+  for (std::sregex_iterator m(text.begin(), text.end(), declared), end; m != end; ++m)
+    bytes += std::stoll((*m)[2]) * ((*m)[1] == "float" || (*m)[1] == "int" ? 4 : 8);
+  return bytes;
+}
+
+TEST(NullDevices, DeclareNoMoreSharedMemoryThanThereIs) {
+  for (const char* gpu : {"null:1", "null:6"}) {
+    const DeviceScope scope(device(gpu));
+    const auto sums = [&](int count) {
+      std::vector<Array> list;
+      const Array x = full({900, 640}, 1.0) * 1.0;
+      for (int k = 0; k < count; ++k) list.push_back(sum(x * static_cast<double>(k + 2), 0));
+      return explain(list);
+    };
+    const std::string few = sums(2), many = sums(14);
+    EXPECT_NE(few.find("column, 256 threads"), std::string::npos) << few;
+    EXPECT_GT(declared_bytes(few), 4000);
+    EXPECT_LE(declared_bytes(many), 48 << 10) << many;
+  }
 }
 
 TEST(SeveralDevices, OperationsOnTwoAreAnError) {
