@@ -198,8 +198,8 @@ class Planner {
   /// By the device's schedule. Where that would take more shared memory than a kernel may declare
   /// (many sums of columns, many transposed loads), by one of lanes alone.
   std::pair<Schedule, LoweredKernel> scheduled(const Kernel& kernel) const {
-    constexpr std::int64_t most_declared = 48
-                                           << 10;  // of CUDA; what is sized at launch may be more
+    // Of CUDA; what is sized at launch may be more.
+    constexpr std::int64_t most_declared = std::int64_t{48} << 10;
     DeviceLimits limits = backend_.limits();
     Schedule schedule = choose_schedule(kernel, limits);
     LoweredKernel lowered = lower(kernel, schedule, trace_.slot_types);
