@@ -578,25 +578,6 @@ EmittedKernel emit_c(const Program& program, const Dialect& dialect, const EmitO
   return Emitter(program, dialect, options).run();
 }
 
-std::int64_t dynamic_shared_bytes(const Program& program, const std::uint64_t* parameters) {
-  std::int64_t bytes = 0;
-  for (const MemoryObject& m : program.memory) {
-    if (m.kind != MemoryObject::Kind::shared || m.size_parameter < 0) continue;
-    const auto elements = static_cast<std::int64_t>(parameters[m.size_parameter]);
-    bytes += (elements * static_cast<std::int64_t>(size_of(m.dtype)) + 15) / 16 * 16;
-  }
-  return bytes;
-}
-
-std::int64_t static_shared_bytes(const Program& program) {
-  std::int64_t bytes = 0;
-  for (const MemoryObject& m : program.memory) {
-    if (m.kind != MemoryObject::Kind::shared || m.size_parameter >= 0) continue;
-    bytes += (m.elements * static_cast<std::int64_t>(size_of(m.dtype)) + 15) / 16 * 16;
-  }
-  return bytes;
-}
-
 std::string numbered_lines(const std::string& text) {
   std::string out;
   int line = 1;

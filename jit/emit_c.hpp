@@ -49,12 +49,6 @@ inline constexpr const char* entry_name = "noyau_kernel";
 /// dialect cannot say.
 EmittedKernel emit_c(const Program& program, const Dialect& dialect, const EmitOptions& options);
 
-/// Bytes of the shared arrays sized at launch, one after the other, each rounded up to 16 bytes:
-/// the dynamic shared memory of a launch where Dialect::sized_local_arguments is false.
-std::int64_t dynamic_shared_bytes(const Program& program, const std::uint64_t* parameters);
-/// The bytes of the other shared arrays.
-std::int64_t static_shared_bytes(const Program& program);
-
 /// The text with its lines numbered from 1, for errors of compilers.
 std::string numbered_lines(const std::string& text);
 

@@ -10,12 +10,12 @@
 #include "core/module.hpp"
 #include "core/plan_counters.hpp"
 #include "jit/cache.hpp"
-#include "jit/emit_c.hpp"
 #include "jit/generated.hpp"
 #include "jit/layout.hpp"
 #include "jit/make_kernel.hpp"
 #include "jit/parts.hpp"
 #include "jit/schedule.hpp"
+#include "jit/shared_memory.hpp"
 #include "jit/simplify.hpp"
 
 namespace noyau::jit {
@@ -198,7 +198,7 @@ class Planner {
   /// By the device's schedule. Where that would take more shared memory than a kernel may declare
   /// (many sums of columns, many transposed loads), by one of lanes alone.
   std::pair<Schedule, LoweredKernel> scheduled(const Kernel& kernel) const {
-    // Of CUDA; what is sized at launch may be more.
+    // On any device; what is sized at launch may be more.
     constexpr std::int64_t most_declared = std::int64_t{48} << 10;
     DeviceLimits limits = backend_.limits();
     Schedule schedule = choose_schedule(kernel, limits);

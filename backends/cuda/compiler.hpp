@@ -12,6 +12,7 @@
 #include "backends/cuda/driver.hpp"
 #include "core/device.hpp"
 #include "jit/emit_c.hpp"
+#include "jit/shared_memory.hpp"
 
 namespace noyau::cuda {
 
