@@ -84,9 +84,9 @@ class PreparedCall {
   virtual std::int64_t workspace_bytes() const { return 0; }
   /// Runs on the device's queue. Pointers as in LibraryCall::inputs, output, workspace.
   virtual void run(std::span<const void* const> inputs, void* output, void* workspace) = 0;
-  /// On a device with a queue of the vendor's (CUDA: a CUstream, whose context is current; OpenCL:
-  /// a cl_command_queue, and each pointer leads to an opencl::Place): enqueues the call there and
-  /// returns.
+  /// On a device with a queue of the vendor's: enqueues the call there and returns. What `queue`
+  /// and the pointers are is settled between a backend and the modules of its vendor's libraries,
+  /// as is what native_context() gives.
   virtual void enqueue(void* queue, std::span<const void* const> inputs, void* output,
                        void* workspace) {
     (void)queue;
@@ -174,9 +174,8 @@ class DeviceBackend {
   /// before, before everything queued at either later. False when the only way is through the host.
   virtual bool copy_from_device(DeviceBackend& source, const std::byte* from, std::byte* to,
                                 std::size_t bytes);
-  /// What the vendor's libraries know the device by (CUDA: a CUcontext, OpenCL: its
-  /// cl_command_queue);
-  /// nullptr when there is no such thing.
+  /// What the vendor's libraries know the device by, such as a context or a command queue; nullptr
+  /// when there is no such thing.
   virtual void* native_context() { return nullptr; }
   /// The device that does the work: this one, unless it is another listed a second time.
   virtual DeviceBackend& original() { return *this; }
