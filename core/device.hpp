@@ -28,7 +28,7 @@ struct DeviceLimits {
   std::int64_t largest_buffer_bytes = 0;  ///< of one buffer; 0: only memory_bytes is a limit
   int vector_bytes = 64;
   int block_threads = 0;  ///< threads that a block should have; 0 where threads are SIMD lanes
-  int max_kernel_arguments = 1 << 20;  ///< buffers of one kernel
+  std::int64_t argument_bytes = 1 << 30;  ///< of one kernel: its buffers and numbers
   bool float64 = true;
   bool gangs = true;        ///< 32 threads of a block exchange values at little cost
   bool host_memory = true;  ///< the host may read and write buffers in place

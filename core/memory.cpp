@@ -43,6 +43,11 @@ std::size_t bytes_of(std::size_t size_class) {
   return ((size_class - 8 * shift + 1) << shift) * step;
 }
 
+std::size_t largest_buffer_of(const DeviceBackend& device) {
+  const std::int64_t bytes = device.limits().largest_buffer_bytes;
+  return bytes > 0 ? static_cast<std::size_t>(bytes) : largest;
+}
+
 struct Block {
   std::byte* data = nullptr;
   std::uint64_t last_use = 0;
@@ -63,7 +68,7 @@ struct Surplus {
 
 class Pool {
  public:
-  explicit Pool(const DeviceBackend* device, Pool* next) : device_(device), next_(next) {}
+  Pool(const DeviceBackend* device, Pool* next) : device_(device), next_(next) {}
   const DeviceBackend* device() const { return device_; }
   Pool* next() const { return next_; }
 
@@ -76,6 +81,10 @@ class Pool {
   void forget();
 
  private:
+  /// Blocks of a class end where the device's largest buffer does.
+  std::size_t bytes_of(std::size_t size_class) const {
+    return std::min(memory::bytes_of(size_class), largest_buffer_of(*device_));
+  }
   Block reuse(std::size_t size_class, Writer writer);
   std::byte* grow(DeviceBackend& device, std::size_t size_class, std::size_t limit);
   Surplus choose_surplus(std::size_t size_class);
@@ -100,7 +109,9 @@ Pool* find_pool(const DeviceBackend& device) {
   return pool;
 }
 
-Pool& pool_of(const DeviceBackend& device) {
+/// A device that is listed twice has one memory, hence one pool.
+Pool& pool_of(DeviceBackend& listed) {
+  const DeviceBackend& device = listed.original();
   if (Pool* pool = find_pool(device)) return *pool;
   static auto& mutex = *new std::mutex;
   const std::lock_guard lock(mutex);
@@ -127,11 +138,11 @@ std::size_t limit_of(const DeviceBackend& device) {
 
 Block Pool::take(DeviceBackend& device, std::size_t bytes, Writer writer) {
   bool refused = fault::should_fail("pool.allocate");
-  if (bytes <= largest && !refused) {
+  if (bytes <= largest_buffer_of(device) && !refused) {
     if (const Block block = reuse(class_of(bytes), writer); block.data) return block;
   }
   const std::size_t limit = limit_of(device);
-  if (bytes > limit) fail(device, bytes, limit);
+  if (bytes > limit || bytes > largest_buffer_of(device)) fail(device, bytes, limit);
   const std::size_t size_class = class_of(bytes);
   if (!refused) {
     release(device, choose_surplus(size_class));
@@ -294,8 +305,8 @@ BufferRef allocate_for_host(DeviceBackend& device, std::size_t bytes) {
   return allocate_for(device, bytes, Writer::host);
 }
 
-Statistics statistics(const DeviceBackend& device) { return pool_of(device).statistics(); }
-void reset_peak(const DeviceBackend& device) { pool_of(device).reset_peak(); }
+Statistics statistics(DeviceBackend& device) { return pool_of(device).statistics(); }
+void reset_peak(DeviceBackend& device) { pool_of(device).reset_peak(); }
 void trim(DeviceBackend& device) { pool_of(device).trim(device); }
 
 void forget(DeviceBackend& device) {

@@ -32,8 +32,9 @@ struct Statistics {
   std::int64_t peak = 0;         ///< most bytes ever in use and pooled together
   std::int64_t allocations = 0;  ///< calls of the device's own allocator
 };
-Statistics statistics(const DeviceBackend& device);
-void reset_peak(const DeviceBackend& device);
+/// A device that is listed twice has one pool.
+Statistics statistics(DeviceBackend& device);
+void reset_peak(DeviceBackend& device);
 /// Gives pooled memory back to the device, once the device has run what was submitted before.
 void trim(DeviceBackend& device);
 /// For a device that goes away, after its last buffer: gives its memory back and forgets it.

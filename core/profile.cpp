@@ -55,7 +55,8 @@ Statistics statistics() {
   s.kernels_compiled = cache.compiled;
   s.memory_cache_hits = cache.memory_hits;
   s.disk_cache_hits = cache.disk_hits;
-  for (const DeviceBackend* device : loaded_devices()) {
+  for (DeviceBackend* device : loaded_devices()) {
+    if (&device->original() != device) continue;  // listed twice, with one pool
     const memory::Statistics m = memory::statistics(*device);
     s.pool_in_use_bytes += m.in_use;
     s.pool_peak_bytes += m.peak;

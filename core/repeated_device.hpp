@@ -10,7 +10,7 @@
 namespace noyau {
 
 /// Hands everything to the device that it repeats, so that both share its queue and its memory.
-/// Arrays, the pool and the caches keep them apart.
+/// Arrays and the caches keep them apart.
 class RepeatedDevice final : public DeviceBackend {
  public:
   /// `device` must outlive this.

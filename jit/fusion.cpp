@@ -349,7 +349,8 @@ class Fuser {
     if (target < 0) return false;
     Group& g = group(target);
     // A kernel with rows is not cut later: a long chain must not become part of it.
-    if ((reduction || !g.rows.empty()) && g.members.size() >= most_in_rows) return false;
+    if ((reduction || !g.rows.empty()) && g.members.size() >= options_.reduced(most_in_rows))
+      return false;
     if (how == Join::row && !unify_row(g, space, cut_points(space), rows_of(i))) return false;
     if (how == Join::outer && g.rows.empty()) return false;
     if (how == Join::outer && !unify_outer(g, cut_points(space))) return false;
@@ -385,8 +386,8 @@ class Fuser {
       }
     }
     const bool cheap = p.cost <= cheap_cost && p.stored_inputs <= cheap_inputs;
-    const bool exclusive =
-        t.uses == 1 && !t.stored && p.inline_level <= p.level && p.statements <= inline_limit;
+    const bool exclusive = t.uses == 1 && !t.stored && p.inline_level <= p.level &&
+                           p.statements <= options_.reduced(inline_limit);
     p.inlinable = !reduction && (cheap || exclusive) && options_.fuse;
     if (t.kind == NodeKind::constant) p.inlinable = true;
     if (p.inlinable) p.shapes = shapes_of(i, indexed);
@@ -430,7 +431,8 @@ class Fuser {
       bool done = false;
       for (std::size_t k = same.size() > 4 ? same.size() - 4 : 0; k < same.size() && !done; ++k) {
         const Group &a = group(same[k]), &b = group(g);
-        if (a.members.size() + b.members.size() <= merge_limit) done = merge(same[k], g);
+        if (a.members.size() + b.members.size() <= options_.reduced(merge_limit))
+          done = merge(same[k], g);
       }
       if (!done) same.push_back(g);
     }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -36,6 +37,12 @@ struct Placement {
 struct FusionOptions {
   bool rows = true;  ///< let consumers of a reduction share its kernel
   bool fuse = true;  ///< false: every node is a kernel of its own (for tests)
+  int halvings = 0;  ///< of what a kernel may hold
+  /// What is left of `limit` after them: 1 at least.
+  template <class T>
+  T reduced(T limit) const {
+    return std::max(limit >> halvings, T{1});
+  }
 };
 
 struct Fusion {

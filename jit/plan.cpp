@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <unordered_map>
 
 #include "core/log.hpp"
@@ -22,6 +23,12 @@ namespace noyau::jit {
 namespace {
 
 constexpr std::size_t segment_statements = 256, segment_inputs = 512;
+
+/// At most: a buffer is a pointer, with an offset in some dialects, and memory sized at launch
+/// another argument.
+std::int64_t argument_bytes(const Program& program) {
+  return static_cast<std::int64_t>(16 * program.memory.size() + 8 * program.parameters.size());
+}
 
 /// A step before its memory and code exist: the kernel of a segment, or a node that is a step of
 /// its own.
@@ -44,7 +51,8 @@ class Planner {
         layouts_(options.library && options.layouts ? choose_layouts(trace, trace.device.backend())
                                                     : plain_layouts(trace)) {}
 
-  Plan run() {
+  /// nullopt when a kernel would take more arguments than the device's kernels may have.
+  std::optional<Plan> run() {
     mark_memory();
     if (options_.library && options_.layouts) parts_ = place_parts(trace_, layouts_, in_memory_);
     make_units();
@@ -57,6 +65,7 @@ class Planner {
       if (units_[u].group >= 0) kernel_step(kernels[u]);
       else node_step(units_[u].node);
     }
+    if (!fits_) return std::nullopt;
     finish_outputs();
     share_memory();
     compile();
@@ -99,13 +108,15 @@ class Planner {
   /// long chain compiles one kernel.
   void add_group(std::int32_t g) {
     const Group& group = fusion_.groups[static_cast<std::size_t>(g)];
-    const std::size_t most = group.rows.empty() ? segment_statements : group.members.size();
+    const std::size_t most =
+        group.rows.empty() ? options_.fusion.reduced(segment_statements) : group.members.size();
+    const std::size_t most_inputs = options_.fusion.reduced(segment_inputs);
     Unit unit{group.level, static_cast<std::int32_t>(units_.size()), g, {}, -1};
     std::size_t inputs = 0;
     for (std::int32_t m : group.members) {
       unit.members.push_back(m);
       for (const Edge& e : trace_.edges_of(m)) inputs += at(e.producer).group == g ? 0 : 1;
-      if (unit.members.size() >= most || (group.rows.empty() && inputs >= segment_inputs)) {
+      if (unit.members.size() >= most || (group.rows.empty() && inputs >= most_inputs)) {
         units_.push_back(std::move(unit));
         unit = {group.level, static_cast<std::int32_t>(units_.size()), g, {}, -1};
         inputs = 0;
@@ -251,6 +262,7 @@ class Planner {
   }
 
   void add_lowered(PlanStep step, LoweredKernel lowered, std::string text) {
+    fits_ = fits_ && argument_bytes(lowered.program) <= backend_.limits().argument_bytes;
     std::copy(lowered.extent, lowered.extent + 3, step.extent);
     step.parameters = std::move(lowered.parameters);
     add(std::move(step), simplify(lowered.program), std::move(text));
@@ -508,8 +520,19 @@ class Planner {
   std::vector<Program> programs_;
   std::vector<std::string> texts_;  ///< of each step, for explain
   Parts parts_;
+  bool fits_ = true;  ///< each kernel's arguments
   Plan plan_;
 };
+
+/// With smaller kernels when those of the first plan have too many arguments for the device.
+Plan plan_that_fits(const Trace& trace, PlanOptions options) {
+  for (; options.fusion.halvings < 10; ++options.fusion.halvings)
+    if (auto plan = Planner(trace, options).run()) return std::move(*plan);
+  throw InternalError(
+      fmt::format("one operation takes more than the {} bytes of arguments that a "
+                  "kernel of {} may have",
+                  trace.device.backend().limits().argument_bytes, trace.device.name()));
+}
 
 }  // namespace
 
@@ -524,7 +547,7 @@ Plan make_plan(const Trace& trace, const PlanOptions& options) {
     try {
       Trace tuned = source;
       absorb_epilogues(tuned, trace.device.backend());
-      return Planner(tuned, options).run();
+      return plan_that_fits(tuned, options);
     } catch (const InternalError& error) {
       // A layout that does not work out costs time, never a result; it is our bug all the same.
 #ifndef NDEBUG
@@ -536,7 +559,7 @@ Plan make_plan(const Trace& trace, const PlanOptions& options) {
   }
   PlanOptions plain = options;
   plain.layouts = false;
-  return Planner(source, plain).run();
+  return plan_that_fits(source, plain);
 }
 
 }  // namespace noyau::jit

@@ -57,7 +57,7 @@ Found look_at(int ordinal) {
   f.limits.memory_bytes = static_cast<std::int64_t>(bytes);
   f.limits.vector_bytes = 16;
   f.limits.block_threads = 256;
-  f.limits.max_kernel_arguments = 64;  // with their sizes and strides in 4 KiB of arguments
+  f.limits.argument_bytes = 4096;  // more needs CUDA 12.1 and compute capability 7.0
   f.limits.host_memory = false;
   return f;
 }

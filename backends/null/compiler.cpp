@@ -17,7 +17,7 @@ void gpu_limits(DeviceLimits& limits) {
   limits.memory_bytes = std::int64_t{40} << 30;
   limits.vector_bytes = 16;
   limits.block_threads = 256;
-  limits.max_kernel_arguments = 64;
+  limits.argument_bytes = 4096;
   limits.host_memory = false;
 }
 
@@ -32,6 +32,7 @@ constexpr Language languages[] = {
      [](DeviceLimits& limits) {
        gpu_limits(limits);
        limits.gangs = false;
+       limits.argument_bytes = 1024;  // what OpenCL 1.2 promises
      }},
 };
 

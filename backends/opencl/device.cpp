@@ -93,6 +93,8 @@ DeviceLimits limits_of(cl_device_id device) {
       static_cast<int>(4 * number_of<cl_uint>(device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT));
   limits.largest_buffer_bytes =
       static_cast<std::int64_t>(number_of<cl_ulong>(device, CL_DEVICE_MAX_MEM_ALLOC_SIZE));
+  limits.argument_bytes =
+      static_cast<std::int64_t>(number_of<std::size_t>(device, CL_DEVICE_MAX_PARAMETER_SIZE));
   limits.float64 = has_float64(device);
   limits.gangs = false;
   limits.host_memory = shares_memory(device);

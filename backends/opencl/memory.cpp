@@ -63,7 +63,8 @@ std::byte* Memory::allocate(std::size_t bytes) {
     else munmap(pointer, size + guard);
   };
   try {
-    if (const cl_mem handle = shared_ ? wrap(pointer, size) : allocate_now(size)) {
+    const std::size_t taken = std::min(size, largest_);
+    if (const cl_mem handle = shared_ ? wrap(pointer, taken) : allocate_now(taken)) {
       const std::lock_guard lock(mutex_);
       blocks_[pointer] = {size, handle};
       return pointer;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/fault.hpp"
+#include "core/repeated_device.hpp"
 #include "noyau/error.hpp"
 #include "tests/common/fake_device.hpp"
 
@@ -279,6 +280,30 @@ TEST_F(Memory, TwoDevicesDoNotMix) {
   EXPECT_EQ(other.live_blocks, 1);
   EXPECT_EQ(memory::statistics(device).pooled, 4096);
   EXPECT_EQ(memory::statistics(other).in_use, 4096);
+}
+
+TEST_F(Memory, BlocksEndWhereTheLargestBufferDoes) {
+  constexpr std::size_t most = 9'000'000;  // inside a size class
+  device.limits().largest_buffer_bytes = most;
+  for (const std::size_t bytes : {most, most - 5000, most}) {
+    const BufferRef buffer = memory::allocate(device, bytes);
+    EXPECT_EQ(device.live_bytes, static_cast<std::int64_t>(most));
+    EXPECT_EQ(memory::statistics(device).in_use, device.live_bytes);
+  }
+  EXPECT_TRUE(contains(out_of_memory(most + 1), "one buffer at most 9000000"));
+  memory::trim(device);
+  EXPECT_EQ(device.live_bytes, 0);
+}
+
+TEST_F(Memory, ADeviceListedTwiceHasOnePool) {
+  RepeatedDevice again(device, "fake:1");
+  device.capacity = 10 << 10;
+  memory::allocate(device, 8 << 10).reset();
+  const BufferRef large = memory::allocate(again, 9 << 10);  // what was pooled made room
+  EXPECT_EQ(device.live_bytes, 9 << 10);
+  EXPECT_EQ(large->device, &again);
+  EXPECT_EQ(memory::statistics(device).in_use, 9 << 10);
+  EXPECT_EQ(memory::statistics(again).in_use, 9 << 10);
 }
 
 TEST_F(Memory, ForeignMemoryIsFreedOnceWhenTheDeviceIsDone) {

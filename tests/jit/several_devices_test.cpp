@@ -83,6 +83,39 @@ TEST(NullDevices, DeclareNoMoreSharedMemoryThanThereIs) {
   }
 }
 
+/// Bytes of the arguments in the code of the kernel with most of them.
+std::int64_t most_argument_bytes(const std::string& text) {
+  static const std::regex head(R"((?:__global__|__kernel) void \w+\(([^)]*)\))");
+  std::int64_t most = 0;
+  for (std::sregex_iterator m(text.begin(), text.end(), head), end; m != end; ++m) {
+    const std::string arguments = (*m)[1];
+    most =
+        std::max<std::int64_t>(most, 8 * std::count(arguments.begin(), arguments.end(), ',') + 8);
+  }
+  return most;
+}
+
+TEST(NullDevices, KernelsKeepToTheArgumentsThereMayBe) {
+  for (const auto& [gpu, bytes] : {std::pair{"null:1", 4096}, std::pair{"null:5", 1024}}) {
+    const DeviceScope scope(device(gpu));
+    std::vector<Array> list;
+    for (int k = 0; k < 300; ++k) list.push_back(array(std::vector<float>(2048, 1.0f), {64, 32}));
+    const auto total = [&](std::size_t count) {
+      Array all = list[0];
+      for (std::size_t k = 1; k < count; ++k) all += transpose(reshape(list[k], {32, 64}));
+      return all;
+    };
+    const std::string few = explain(total(20)), map = explain(total(300)),
+                      rows = explain(softmax(total(150), 1));
+    EXPECT_EQ(occurrences(few, "schedule"), 1u) << few;
+    for (const std::string& text : {map, rows}) {
+      EXPECT_GT(occurrences(text, "schedule"), 1u);
+      EXPECT_LE(most_argument_bytes(text), bytes) << text.substr(0, 4000);
+      EXPECT_GT(most_argument_bytes(text), bytes / 8) << "cut no finer than needed";
+    }
+  }
+}
+
 TEST(SeveralDevices, OperationsOnTwoAreAnError) {
   for (const auto& [one, other] : {std::pair{"null:1", "null:2"},
                                    {"null:1", "null:5"},

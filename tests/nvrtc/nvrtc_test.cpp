@@ -145,7 +145,7 @@ DeviceLimits small_gpu() {
   limits.block_threads = 256;
   limits.fast_memory_bytes = 48 << 10;
   limits.vector_bytes = 16;
-  limits.max_kernel_arguments = 64;
+  limits.argument_bytes = 4096;
   limits.host_memory = false;
   return limits;
 }

@@ -165,6 +165,8 @@ cl_int clGetDeviceInfo(cl_device_id, cl_device_info what, size_t room, void* out
       return answer_number<cl_ulong>(cl_ulong{1} << 30, room, out, needed);
     case CL_DEVICE_MAX_MEM_ALLOC_SIZE:
       return answer_number<cl_ulong>(cl_ulong{1} << 28, room, out, needed);
+    case CL_DEVICE_MAX_PARAMETER_SIZE:
+      return answer_number<size_t>(1024, room, out, needed);
     case CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT:
       return answer_number<cl_uint>(4, room, out, needed);
     default:
