@@ -395,6 +395,11 @@ std::vector<Case> cases(const Sizes& sizes) {
                   [] { return compile_case(); }});
   list.push_back({"disk_hit", "a kernel of twenty operations from the disk cache; limit_ms: 1",
                   [] { return disk_hit_case(); }});
+  for (const bool first : {false, true})
+    list.push_back({first ? "disk_first" : "disk_process",
+                    first ? "the first kernel that a process takes from disk; only when it is named"
+                          : "the kernels after it; limit_ms: 1; only when it is named",
+                    [=] { return disk_process_case(first); }, true});
   list.push_back(
       {"nvrtc",
        "twenty operations, exp and sin among them, compiled by NVRTC; limit_ms: an empty "

@@ -22,6 +22,7 @@ struct Limit {
 struct Run {
   std::function<void()> once;     ///< computes the result and waits for it
   std::function<void()> enqueue;  ///< the same without waiting, where that can be timed
+  std::function<double()> ms;     ///< instead of timing `once`: what to take for its milliseconds
   std::function<double()> error;  ///< largest difference to float64 over the largest value
   std::optional<Limit> limit;
   /// Instead of a probe: a yardstick of its own, for so many threads.

@@ -14,6 +14,7 @@
 
 #include "bench/cases.hpp"
 #include "bench/device_probe.hpp"
+#include "bench/style_case.hpp"
 
 namespace ny = noyau;
 
@@ -37,6 +38,7 @@ double limit_of(const bench::Run& run, int threads, std::int64_t elements) {
 
 /// Milliseconds of one call. Devices with memory of their own are given `batch` at once.
 double time_ms(const bench::Run& run, int batch) {
+  if (run.ms) return run.ms();
   const double start = now_ms();
   if (batch > 1) {
     for (int k = 0; k < batch; ++k) run.enqueue();
@@ -76,8 +78,9 @@ void measure(const std::string& name, const bench::Run& run, const Options& opti
   double spent = 0;
   while (static_cast<int>(times.size()) < repeat ||
          (repeat == 0 && (times.size() < 7 || spent < 500) && times.size() < 200)) {
+    const double begin = now_ms();
     times.push_back(time_ms(run, batch));
-    spent += times.back() * batch * run.calls;
+    spent += now_ms() - begin;
     if (times.size() % 2 == 0 || run.limit_ms)
       limits.push_back(limit_of(run, threads, options.elements));
   }
@@ -119,7 +122,7 @@ int main(int argc, char** argv) {
       "(limit_ms / ms), rate (GB/s or GFLOP/s), kernels launched, batch (calls that were enqueued "
       "before one wait), and\n"
       "error, the largest difference to float64 over the largest value."};
-  bool list = false;
+  bool list = false, disk_kernels = false;
   std::string names, device, size = "cpu";
   Options options;
   app.add_flag("--list", list, "print the cases and leave");
@@ -134,6 +137,9 @@ int main(int argc, char** argv) {
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--turns", options.turns,
                "time each case again for every line on standard input, to take turns with others");
+  app.add_flag("--disk-kernels", disk_kernels,
+               "print what each of 21 kernels from the disk cache takes, and leave (for the cases "
+               "disk_process and disk_first)");
   CLI11_PARSE(app, argc, argv);
   const bench::Sizes& sizes = *bench::sizes_named(size);
   const std::vector<bench::Case> cases = bench::cases(sizes);
@@ -144,6 +150,11 @@ int main(int argc, char** argv) {
   }
   setenv("NOYAU_THREADS", std::to_string(options.threads).c_str(), 1);
   try {
+    if (disk_kernels) {
+      ny::DeviceScope scope(device.empty() ? ny::default_device() : ny::device(device));
+      for (const double ms : bench::disk_kernels_ms()) fmt::print("{:.6g}\n", ms);
+      return 0;
+    }
     std::vector<std::string> wanted;
     for (std::size_t at = 0; at < names.size();) {
       const std::size_t comma = std::min(names.find(',', at), names.size());

@@ -16,6 +16,11 @@ Run vgg_case(std::int64_t side);
 Run mandelbrot_case();
 /// A kernel of twenty operations that is on disk and not in memory: from asked for to callable.
 Run disk_hit_case();
+/// The same in processes that have just begun: the first kernel of each, or the median of the next
+/// twenty.
+Run disk_process_case(bool first);
+/// What 21 kernels take here, each after the other.
+std::vector<double> disk_kernels_ms();
 
 /// Milliseconds to compile and run a kernel with nothing in it but a load and a store, never seen
 /// before.

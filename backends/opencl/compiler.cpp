@@ -23,7 +23,7 @@
 namespace noyau::opencl {
 namespace {
 
-constexpr char object_magic[8] = {'N', 'Y', 'O', 'P', 'C', 'L', '0', '3'};
+constexpr char object_magic[8] = {'N', 'Y', 'O', 'P', 'C', 'L', '0', '4'};
 
 /// Before the binary's bytes: which program for which device it is.
 struct ObjectHeader {
@@ -170,6 +170,9 @@ std::vector<std::byte> object_of(const Target& target, const Code& code, jit::Ha
   if (clGetProgramInfo(code.program, CL_PROGRAM_BINARIES, sizeof binary, &binary, nullptr) !=
       CL_SUCCESS) {
     return {};
+  }
+  if (target.runs_any_size) {
+    object.resize(begin + without_bitcode(std::span(object).subspan(begin)));
   }
   return object;
 }

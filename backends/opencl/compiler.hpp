@@ -25,12 +25,13 @@ enum class Tier : std::uint8_t { quick = 0, optimised = 1 };
 struct Target {
   cl_context context = nullptr;
   cl_device_id device = nullptr;
-  std::string name;        ///< "opencl:0"
-  std::string identity;    ///< platform, device, versions, options
-  std::string options;     ///< of clBuildProgram
-  bool runs = false;       ///< threads take runs of items: a CPU
-  bool two_tiers = false;  ///< its compiler is slow
-  bool declares = false;   ///< own_declarations() instead of the driver's header
+  std::string name;            ///< "opencl:0"
+  std::string identity;        ///< platform, device, versions, options
+  std::string options;         ///< of clBuildProgram
+  bool runs = false;           ///< threads take runs of items: a CPU
+  bool two_tiers = false;      ///< its compiler is slow
+  bool declares = false;       ///< own_declarations() instead of the driver's header
+  bool runs_any_size = false;  ///< PoCL's binaries need no more than their code
   bool float64 = false;
 };
 

@@ -109,15 +109,17 @@ Target target_of(cl_platform_id platform, cl_device_id device, int number) {
   target.runs = is_cpu(device);
   target.float64 = has_float64(device);
   target.two_tiers = target.declares = is_pocl(text_of(platform, CL_PLATFORM_NAME));
+  target.runs_any_size = target.declares && runs_any_size();
   target.options = "-cl-std=CL1.2 -w";
   const auto floats = number_of<cl_device_fp_config>(device, CL_DEVICE_SINGLE_FP_CONFIG);
   if ((floats & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0) {
     target.options += " -cl-fp32-correctly-rounded-divide-sqrt";
   }
   target.identity =
-      fmt::format("opencl {} | {} | {} | {} | {} | {} | {}", text_of(platform, CL_PLATFORM_VERSION),
-                  text_of(device, CL_DEVICE_NAME), text_of(device, CL_DEVICE_VERSION),
-                  text_of(device, CL_DRIVER_VERSION), target.options, target.runs, code_version);
+      fmt::format("opencl {} | {} | {} | {} | {} | {} | {} | {}",
+                  text_of(platform, CL_PLATFORM_VERSION), text_of(device, CL_DEVICE_NAME),
+                  text_of(device, CL_DEVICE_VERSION), text_of(device, CL_DRIVER_VERSION),
+                  target.options, target.runs, target.runs_any_size, code_version);
   cl_int status = CL_SUCCESS;
   target.context = clCreateContext(nullptr, 1, &device, nullptr, nullptr, &status);
   check(status, target.name, "clCreateContext");

@@ -9,7 +9,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <string>
@@ -20,6 +22,8 @@ namespace noyau::opencl {
 namespace {
 
 constexpr const char* folder_prefix = "noyau-pocl-";
+constexpr const char* specialization_variable = "POCL_WORK_GROUP_SPECIALIZATION";
+constexpr const char* for_any_size = "0";
 
 /// PoCL's cache of this process, to be removed at exit; leaked.
 std::string& pocl_folder() {
@@ -72,8 +76,13 @@ std::filesystem::path place_of_folder() {
 
 }  // namespace
 
+bool runs_any_size() {
+  const char* set = std::getenv(specialization_variable);
+  return set != nullptr && std::string_view(set) == for_any_size;
+}
+
 void prepare_pocl() {
-  setenv("POCL_WORK_GROUP_SPECIALIZATION", "0", 0);
+  setenv(specialization_variable, for_any_size, 0);
   if (std::getenv("POCL_CACHE_DIR") != nullptr) return;
   const std::filesystem::path where = place_of_folder();
   remove_abandoned_folders(where);
@@ -86,6 +95,40 @@ void prepare_pocl() {
 }
 
 bool is_pocl(std::string_view platform) { return platform == "Portable Computing Language"; }
+
+std::size_t without_bitcode(std::span<std::byte> binary) {
+  // A module of LLVM with nothing in it: magic, the block of a module, in it a record: version 1.
+  static constexpr std::uint8_t nothing[] = {'B',  'C',  0xC0, 0xDE, 0x21, 0x0C, 0x00, 0x00,
+                                             0x01, 0x00, 0x00, 0x00, 0x0B, 0x82, 0x00, 0x00};
+  // Where things are in a binary of PoCL 3.1: the format's version, the folder's name, the size of
+  // what follows it and is not of one kernel, there one file's name, its size, its bytes.
+  constexpr std::uint32_t known_version = 9;
+  constexpr std::size_t version_at = 16, folder_at = 36, part_at = 77, file_at = 85,
+                        length_at = 100, code_at = 104;
+  constexpr std::string_view magic("poclbin\0", 8), file("\x0b\0\0\0/program.bc", 15);
+  const std::string_view text(reinterpret_cast<const char*>(binary.data()), binary.size());
+  if (text.size() < code_at || !text.starts_with(magic) || !text.substr(file_at).starts_with(file))
+    return binary.size();
+  std::uint32_t version = 0, length = 0;
+  std::uint64_t part = 0;
+  std::memcpy(&version, &binary[version_at], sizeof version);
+  std::memcpy(&part, &binary[part_at], sizeof part);
+  std::memcpy(&length, &binary[length_at], sizeof length);
+  if (version != known_version || length > binary.size() - code_at || length < sizeof nothing ||
+      part != code_at - file_at + length || !text.substr(code_at).starts_with("BC\xC0\xDE")) {
+    return binary.size();
+  }
+  const std::span<std::byte> rest = binary.subspan(code_at + length);
+  std::memcpy(&binary[code_at], nothing, sizeof nothing);
+  std::memmove(&binary[code_at + sizeof nothing], rest.data(), rest.size());
+  length = sizeof nothing;
+  part = code_at - file_at + length;
+  std::memcpy(&binary[part_at], &part, sizeof part);
+  std::memcpy(&binary[length_at], &length, sizeof length);
+  // Not where PoCL looks when it is given the same text; its names have no small letters.
+  binary[folder_at] |= std::byte{0x20};
+  return code_at + length + rest.size();
+}
 
 std::string_view own_declarations() {
   return R"(

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/device.hpp"
@@ -124,6 +125,27 @@ TEST_P(OpenClTiers, AForcedTierStays) {
   EXPECT_EQ(quick->object(), object);
   EXPECT_NE(optimised->object(), object);
   EXPECT_EQ(run(quick, 77), run(optimised, 77));
+}
+
+TEST_P(OpenClTiers, PoclsBinariesAreStoredWithoutBitcode) {
+  if (std::getenv("POCL_WORK_GROUP_SPECIALIZATION") != std::string("0")) {
+    GTEST_SKIP() << "this PoCL needs the bitcode";
+  }
+  const jit::Program program = jit::parse_program(row_sums);
+  const ExecutableRef compiled = backend_.compile(program);
+  const std::vector<std::uint32_t> right = run(compiled, 77);
+  const std::vector<std::byte> object = compiled->object();
+  const std::string text(reinterpret_cast<const char*>(object.data()), object.size());
+  if (text.find("poclbin") == text.npos) GTEST_SKIP() << "not PoCL";
+  constexpr std::string_view name = "/program.bc";
+  const std::size_t file = text.find(name);
+  ASSERT_NE(file, text.npos);
+  EXPECT_EQ(text.substr(file + name.size(), 8), std::string("\x10\0\0\0BC\xC0\xDE", 8));
+
+  const ExecutableRef loaded = backend_.load(object, program);
+  ASSERT_NE(loaded, nullptr);
+  EXPECT_EQ(run(loaded, 77), right);
+  EXPECT_EQ(loaded->object(), object);
 }
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(OpenClTiers);
