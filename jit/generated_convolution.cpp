@@ -24,8 +24,8 @@ std::int64_t tile_of(std::int64_t extent) {
 
 Sliding::Sliding(const char* name, bool is_gradient, const TensorView& from,
                  const TensorView& weight, const TensorView& out,
-                 const WindowAttributes& attributes)
-    : g(name), window(attributes), gradient(is_gradient), result_view(out) {
+                 const WindowAttributes& attributes, int block_threads)
+    : g(name, block_threads), window(attributes), gradient(is_gradient), result_view(out) {
   source = g.input(from, "source");
   weights = g.input(weight, "weights");
   result = g.output(out, "result");
@@ -36,6 +36,7 @@ Sliding::Sliding(const char* name, bool is_gradient, const TensorView& from,
     source_extent[d] = g.number(from.shape[2 + d], "source_extent");
     kernel_value[d] = g.number(kernel[d], "kernel");
     last_result[d] = g.number(out.shape[2 + d] - 1, "last_result");
+    g.consider(window.low[d] + window.high[d]);
     whole[d] = is_whole(window, gradient, d, from.shape[2 + d], kernel[d], out.shape[2 + d]);
   }
 }
@@ -76,19 +77,34 @@ std::vector<Value> Sliding::cells(std::int64_t count, bool unrolled, std::vector
   return g.loop(g.ir().constant_i64(0), kernel_value[1], sums, body);
 }
 
+namespace {
+
+/// Tiles want 256 threads, and rows for more than a few of them.
+constexpr std::int64_t least_channels = 8;
+
+GeneratedKernel weight_gradient(const TensorView& x, const TensorView& dy, const TensorView& out,
+                                const WindowAttributes& window, int block_threads) {
+  const bool blocks = block_threads >= ProductTiles::threads &&
+                      out.shape[0] / window.groups >= least_channels &&
+                      out.shape[1] * out.shape[2] * out.shape[3] >= least_channels;
+  return blocks ? weight_gradient_by_blocks(x, dy, out, window)
+                : convolution_weight_gradient(x, dy, out, window, block_threads);
+}
+
+}  // namespace
+
 GeneratedKernel convolution_kernel(LibraryCall::Kind kind, const TensorView& first,
                                    const TensorView& second, const TensorView& out,
                                    const WindowAttributes& window, int block_threads) {
   require(first.dtype == out.dtype && second.dtype == out.dtype, "convolution of mixed dtypes");
   if (kind == LibraryCall::Kind::convolution_weight_gradient)
-    return convolution_weight_gradient(first, second, out, window);
+    return weight_gradient(first, second, out, window, block_threads);
   const bool gradient = kind == LibraryCall::Kind::convolution_input_gradient;
   require(gradient || kind == LibraryCall::Kind::convolution, "no convolution of this kind");
   Sliding c(gradient ? "convolution_input_gradient" : "convolution", gradient, first, second, out,
-            window);
-  // Tiles want 256 threads, and rows for more than a few of them.
-  constexpr std::int64_t least_channels = 8;
-  if (block_threads >= 256 && c.result_channels >= least_channels) return convolution_by_blocks(c);
+            window, block_threads);
+  if (block_threads >= ProductTiles::threads && c.result_channels >= least_channels)
+    return convolution_by_blocks(c);
   bool by_channels = window.groups == 1 && out.shape[1] > 1;
   for (int a = 0; a < 4; ++a)
     if (a != 1 && out.shape[a] > 1)

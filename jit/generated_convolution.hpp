@@ -3,8 +3,9 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
-#include "jit/generated_tools.hpp"
+#include "jit/generated_matmul.hpp"
 
 namespace noyau::jit {
 
@@ -23,7 +24,7 @@ struct Place {
 class Sliding {
  public:
   Sliding(const char* name, bool gradient, const TensorView& source, const TensorView& weights,
-          const TensorView& result, const WindowAttributes& window);
+          const TensorView& result, const WindowAttributes& window, int block_threads);
 
   /// The place of the source that cell k of the kernel meets at position p of the result. Where
   /// none is found, the place may be anywhere.
@@ -51,12 +52,26 @@ class Sliding {
 GeneratedKernel convolution_by_positions(Sliding& c);
 /// Lanes along result channels, tiles of positions, weights packed. One group.
 GeneratedKernel convolution_by_channels(Sliding& c);
-/// For devices whose blocks have many threads.
-GeneratedKernel convolution_by_blocks(Sliding& c);
-/// The gradient by the weights: lanes along output channels, tiles of cells.
+/// For devices whose blocks have many threads; `tile`: other than the best.
+GeneratedKernel convolution_by_blocks(Sliding& c, std::optional<ProductTile> tile = {});
+/// How many rows of windows (n, oh) the gradient by the weights adds up in one chain: a function of
+/// extents alone. A chunk has 512 windows at least, and there are at most 128 chunks.
+std::int64_t chunk_of_windows(const Shape& dy);
+
+/// The gradient by the weights: lanes along output channels, tiles of cells. Where blocks have many
+/// threads, an item has one chunk.
 GeneratedKernel convolution_weight_gradient(const TensorView& x, const TensorView& dy,
                                             const TensorView& dweights,
-                                            const WindowAttributes& window);
+                                            const WindowAttributes& window, int block_threads);
+/// For devices whose blocks have many threads: a block has one chunk of a tile of weights.
+GeneratedKernel weight_gradient_by_blocks(const TensorView& x, const TensorView& dy,
+                                          const TensorView& dweights,
+                                          const WindowAttributes& window,
+                                          std::optional<ProductTile> tile = {});
+/// The results of chunks in dense memory, chunk by chunk; and what adds them up in order.
+TensorView chunks_of(const TensorView& result, std::int64_t chunks);
+void add_chunks(GeneratedKernel& kernel, const TensorView& result, std::int64_t chunks,
+                int block_threads);
 
 /// The extent of a tile along an axis: 8, or less where the axis is short.
 std::int64_t tile_of(std::int64_t extent);

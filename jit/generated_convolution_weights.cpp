@@ -7,23 +7,31 @@
 namespace noyau::jit {
 namespace {
 
-/// dweights[o, c, kh, kw] = the sum over (n, oh, ow) of x times dy, in that order. Lanes run along
-/// o, so that dy is a vector and x a number; one item computes several cells, and several channels
-/// where the cells are few.
+/// dweights[o, c, kh, kw] = the sum over (n, oh, ow) of x times dy, in that order, in chunks. Lanes
+/// run along o, so that dy is a vector and x a number; one item computes several cells, and several
+/// channels where the cells are few.
 class WeightGradient {
  public:
   WeightGradient(const TensorView& x, const TensorView& dy, const TensorView& out,
-                 const WindowAttributes& window)
-      : g("convolution_weight_gradient"), window_(window), dtype_(out.dtype) {
+                 const WindowAttributes& window, int block_threads)
+      : g("convolution_weight_gradient", block_threads),
+        window_(window),
+        dtype_(out.dtype),
+        out_(out),
+        block_threads_(block_threads),
+        chunks_((dy.shape[0] * dy.shape[2] + chunk_of_windows(dy.shape) - 1) /
+                chunk_of_windows(dy.shape)) {
     x_ = g.input(x, "x");
     dy_ = g.input(dy, "dy");
-    to_ = g.output(out, "dweights");
-    batches_ = g.number(x.shape[0], "batches");
+    to_ = g.output(in_parts() ? chunks_of(out, chunks_) : out, "dweights");
+    rows_ = g.number(dy.shape[0] * dy.shape[2], "rows");
+    chunk_ = g.number(chunk_of_windows(dy.shape), "chunk");
     for (int d = 0; d < 2; ++d) declare(d, x.shape[2 + d], dy.shape[2 + d], out.shape[2 + d]);
     const Value channels = g.number(out.shape[1], "channels");
     const std::int64_t outputs = out.shape[0] / window.groups;
     const Value outputs_value = g.number(outputs, "outputs");
-    std::int64_t extents[] = {out.shape[0], out.shape[1], out.shape[2], out.shape[3]};
+    std::int64_t extents[] = {out.shape[0], out.shape[1], out.shape[2], out.shape[3],
+                              in_parts() ? chunks_ : 1};
     const bool all = out.shape[2] * out.shape[3] <= most_cells,
                columns = out.shape[3] <= most_cells;
     if (all) extents[2] = 1;
@@ -31,7 +39,7 @@ class WeightGradient {
     const std::int64_t tile =
         all ? std::max<std::int64_t>(tile_of(out.shape[1]) / (out.shape[2] * out.shape[3]), 1) : 1;
     extents[1] = (out.shape[1] + tile - 1) / tile;
-    const std::int64_t order[] = {1, 2, 3, 4};
+    const std::int64_t order[] = {1, 2, 3, 4, 5};
     index_ = g.spread(extents, order);
     Value first = no_value;  // the group's first channel
     if (window.groups > 1) {
@@ -50,15 +58,17 @@ class WeightGradient {
   }
 
   GeneratedKernel run() {
-    std::vector<Value> sums(cells_.size(), g.zero(dtype_));
-    sums = g.loop(constant(0), batches_, sums, [&](Value n, Sums of_image) {
-      return g.loop(constant(0), windows_[0], of_image,
-                    [&](Value oh, Sums before) { return row(n, oh, before); });
-    });
-    for (std::size_t k = 0; k < sums.size(); ++k)
-      g.store(to_, std::vector<Value>{index_[0], cells_[k].channel, cells_[k].h, cells_[k].w},
-              sums[k]);
-    return g.take();
+    const std::vector<Value> sums = in_parts()     ? chain(g.multiply(index_[4], chunk_))
+                                    : chunks_ == 1 ? chain(constant(0))
+                                                   : all_chunks();
+    for (std::size_t k = 0; k < sums.size(); ++k) {
+      std::vector<Value> at{index_[0], cells_[k].channel, cells_[k].h, cells_[k].w};
+      if (in_parts()) at.insert(at.begin(), index_[4]);
+      g.store(to_, at, sums[k]);
+    }
+    GeneratedKernel made = g.take();
+    if (in_parts()) add_chunks(made, out_, chunks_, block_threads_);
+    return made;
   }
 
  private:
@@ -68,6 +78,33 @@ class WeightGradient {
     Value channel, x_channel, h, w;
   };
   Value constant(std::int64_t v) { return g.ir().constant_i64(v); }
+  /// Chunks side by side, each into memory of its own.
+  bool in_parts() const { return block_threads_ > 0 && chunks_ > 1; }
+
+  /// The sums over the chunk whose first row of windows (n, oh) is number `first`.
+  std::vector<Value> chain(Value first) {
+    const auto divided = [&](Value a) { return g.ir().binary(Opcode::divide, a, windows_[0]); };
+    const Value end = g.minimum(g.add(first, chunk_), rows_);
+    const std::vector<Value> zeros(cells_.size(), g.zero(dtype_));
+    return g.loop(
+        divided(first), g.plus(divided(g.plus(end, -1)), 1), zeros, [&](Value n, Sums of_image) {
+          const Value before = g.multiply(n, windows_[0]);
+          const Value from = g.maximum(g.subtract(first, before), constant(0)),
+                      to = g.minimum(g.subtract(end, before), windows_[0]);
+          return g.loop(from, to, of_image, [&](Value oh, Sums now) { return row(n, oh, now); });
+        });
+  }
+  /// What is added to nothing stays the same: -0 + x is x.
+  std::vector<Value> all_chunks() {
+    const std::vector<Value> nothing(cells_.size(), g.ir().constant(Scalar::of(-0.0).as(dtype_)));
+    const Value count = g.ir().binary(Opcode::divide, g.add(rows_, g.plus(chunk_, -1)), chunk_);
+    return g.loop(constant(0), count, nothing, [&](Value number, Sums now) {
+      std::vector<Value> sums = chain(g.multiply(number, chunk_));
+      for (std::size_t k = 0; k < sums.size(); ++k)
+        sums[k] = g.ir().binary(Opcode::add, now[k], sums[k]);
+      return sums;
+    });
+  }
 
   /// Windows [inner, outer) along d lie inside x with all their cells.
   void declare(int d, std::int64_t extent, std::int64_t windows, std::int64_t kernel) {
@@ -123,18 +160,62 @@ class WeightGradient {
   GeneratedBuilder g;
   const WindowAttributes& window_;
   DType dtype_;
+  const TensorView& out_;
+  const int block_threads_;
+  const std::int64_t chunks_;
   StridedBuffer x_, dy_, to_;
-  Value batches_, extent_[2], windows_[2], inner_[2], outer_[2];
+  Value rows_, chunk_, extent_[2], windows_[2], inner_[2], outer_[2];
   std::vector<Value> index_;
   std::vector<Cell> cells_;
 };
 
 }  // namespace
 
+std::int64_t chunk_of_windows(const Shape& dy) {
+  constexpr std::int64_t least_windows = 512, most_chunks = 128;
+  const std::int64_t rows = dy[0] * dy[2];
+  return std::max((least_windows + dy[3] - 1) / dy[3], (rows + most_chunks - 1) / most_chunks);
+}
+
+TensorView chunks_of(const TensorView& result, std::int64_t chunks) {
+  TensorView made{result.dtype, {chunks}, {}};
+  for (const std::int64_t extent : result.shape) made.shape.push_back(extent);
+  made.strides = made.shape.dense_strides();
+  return made;
+}
+
+void add_chunks(GeneratedKernel& kernel, const TensorView& result, std::int64_t chunks,
+                int block_threads) {
+  const TensorView parts = chunks_of(result, chunks);
+  GeneratedBuilder g("convolution_weight_gradient_sum", block_threads);
+  const StridedBuffer from = g.input(parts, "chunks"), to = g.output(result, "dweights");
+  const Value count = g.number(chunks, "count");
+  // Neighbours read neighbours, whatever the order in which they write.
+  const Shape order = result.shape.dense_strides();
+  const std::vector<Value> index =
+      g.spread(std::vector<std::int64_t>(result.shape.begin(), result.shape.end()),
+               std::vector<std::int64_t>(order.begin(), order.end()));
+  const auto chunk = [&](Value k) {
+    std::vector<Value> at{k};
+    at.insert(at.end(), index.begin(), index.end());
+    return g.load(from, at);
+  };
+  const Value start[] = {chunk(g.ir().constant_i64(0))};
+  const std::vector<Value> sum = g.loop(
+      g.ir().constant_i64(1), count, start,
+      [&](Value k, std::span<const Value> before) {
+        return std::vector<Value>{g.ir().binary(Opcode::add, before[0], chunk(k))};
+      },
+      partly_unrolled_loop);
+  g.store(to, index, sum[0]);
+  kernel.scratch_bytes = parts.shape.elements() * static_cast<std::int64_t>(size_of(parts.dtype));
+  kernel.then.push_back(g.take());
+}
+
 GeneratedKernel convolution_weight_gradient(const TensorView& x, const TensorView& dy,
                                             const TensorView& dweights,
-                                            const WindowAttributes& window) {
-  return WeightGradient(x, dy, dweights, window).run();
+                                            const WindowAttributes& window, int block_threads) {
+  return WeightGradient(x, dy, dweights, window, block_threads).run();
 }
 
 }  // namespace noyau::jit

@@ -75,14 +75,14 @@ class Product {
  public:
   /// `swapped`: b is the launch's first buffer.
   Product(const TensorView& a, const TensorView& b, const TensorView& out, bool swapped,
-          bool packed)
-      : g_("matmul"),
+          int block_threads)
+      : g_("matmul", block_threads),
         m_(static_cast<std::size_t>(out.shape.rank() - 2)),
         n_(m_ + 1),
         dtype_(out.dtype),
         tile_(rows_of_tile(out.shape[out.shape.rank() - 2])) {
     const std::int64_t rows = out.shape[out.shape.rank() - 2];
-    packed_ = packed && rows >= least_packed_rows;
+    packed_ = block_threads == 0 && rows >= least_packed_rows;
     a_ = g_.input(swapped ? b : a, "a");
     b_ = g_.input(swapped ? a : b, "b");
     if (swapped) std::swap(a_, b_);
@@ -225,8 +225,11 @@ GeneratedKernel matmul_kernel(const TensorView& a, const TensorView& b, const Te
   // Tiles want 256 threads, and results for most of them.
   constexpr std::int64_t least_side = 16;
   if (block_threads >= 256 && std::min(rows, columns) >= least_side)
-    return matmul_in_blocks(first, second, to, by_rows);
-  return Product(first, second, to, by_rows, block_threads == 0).run();
+    return matmul_in_blocks(
+        first, second, to, by_rows,
+        tile_of_product(to.dtype, by_rows ? columns : rows, by_rows ? rows : columns,
+                        out.shape.elements() / (rows * columns)));
+  return Product(first, second, to, by_rows, block_threads).run();
 }
 
 }  // namespace noyau::jit

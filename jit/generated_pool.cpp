@@ -24,6 +24,7 @@ PoolDirection pool_direction(GeneratedBuilder& g, const WindowAttributes& w, int
   p.high = w.high[d];
   p.extent = extent;
   p.windows = windows;
+  g.consider(p.low + p.high);
   const auto number = [&](std::int64_t value, const char* name) {
     return g.number(value, fmt::format("{}{}", name, d));
   };
@@ -66,8 +67,8 @@ struct Cell {
 class WindowKernel {
  public:
   WindowKernel(const char* name, const TensorView& x, const TensorView& out,
-               const WindowAttributes& window)
-      : g(name), unrolled_(is_unrolled(window)), from(g.input(x, "x")) {
+               const WindowAttributes& window, int block_threads)
+      : g(name, block_threads), unrolled_(is_unrolled(window)), from(g.input(x, "x")) {
     for (int d = 0; d < 2; ++d)
       direction[d] = pool_direction(g, window, d, x.shape[2 + d], out.shape[2 + d], unrolled_);
   }
@@ -122,8 +123,9 @@ class WindowKernel {
 }  // namespace
 
 GeneratedKernel max_pool_kernel(const TensorView& x, const TensorView& values,
-                                const TensorView& indices, const WindowAttributes& window) {
-  WindowKernel k("max_pool", x, values, window);
+                                const TensorView& indices, const WindowAttributes& window,
+                                int block_threads) {
+  WindowKernel k("max_pool", x, values, window, block_threads);
   GeneratedBuilder& g = k.g;
   const StridedBuffer to = g.output(values, "values"), to_index = g.output(indices, "indices");
   k.spread(values);
@@ -153,13 +155,16 @@ GeneratedKernel max_pool_kernel(const TensorView& x, const TensorView& values,
 }
 
 GeneratedKernel max_pool_gather_kernel(const TensorView& x, const TensorView& indices,
-                                       const TensorView& out) {
-  GeneratedBuilder g("max_pool_gather");
+                                       const TensorView& out, int block_threads) {
+  GeneratedBuilder g("max_pool_gather", block_threads);
   const StridedBuffer from = g.input(x, "x"), from_index = g.input(indices, "indices"),
                       to = g.output(out, "out");
   const Value width = g.number(x.shape[3], "width");
   const std::vector<Value> index = g.spread(out.shape, out.strides);
-  const Value position = g.load(from_index, index);
+  Value position = g.load(from_index, index);
+  // An index of a small plane has 32 bits, where those are what indices are computed in.
+  if (block_threads > 0 && x.shape[2] * x.shape[3] <= std::numeric_limits<std::int32_t>::max())
+    position = g.ir().convert(g.ir().convert(position, DType::int32), DType::int64);
   std::vector<Value> at{index[0], index[1], g.ir().constant_i64(0), position};
   // Rows that follow each other are one: no division.
   const bool flat =
@@ -173,8 +178,8 @@ GeneratedKernel max_pool_gather_kernel(const TensorView& x, const TensorView& in
 }
 
 GeneratedKernel avg_pool_kernel(const TensorView& x, const TensorView& out,
-                                const WindowAttributes& window) {
-  WindowKernel k("avg_pool", x, out, window);
+                                const WindowAttributes& window, int block_threads) {
+  WindowKernel k("avg_pool", x, out, window, block_threads);
   GeneratedBuilder& g = k.g;
   const StridedBuffer to = g.output(out, "out");
   k.spread(out);

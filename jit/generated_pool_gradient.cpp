@@ -27,8 +27,8 @@ class GradientKernel {
                                   Candidate w, Value position_h, Value position_w)>;
 
   GradientKernel(const char* name, const TensorView& dy, const TensorView& dx,
-                 const WindowAttributes& window)
-      : g(name), unrolled_(is_unrolled(window)), from(g.input(dy, "dy")), dx_(dx) {
+                 const WindowAttributes& window, int block_threads)
+      : g(name, block_threads), unrolled_(is_unrolled(window)), from(g.input(dy, "dy")), dx_(dx) {
     for (int d = 0; d < 2; ++d)
       direction[d] = pool_direction(g, window, d, dx.shape[2 + d], dy.shape[2 + d], unrolled_);
   }
@@ -164,8 +164,9 @@ class GradientKernel {
 }  // namespace
 
 GeneratedKernel max_pool_gradient_kernel(const TensorView& dy, const TensorView& indices,
-                                         const TensorView& dx, const WindowAttributes& window) {
-  GradientKernel k("max_pool_gradient", dy, dx, window);
+                                         const TensorView& dx, const WindowAttributes& window,
+                                         int block_threads) {
+  GradientKernel k("max_pool_gradient", dy, dx, window, block_threads);
   GeneratedBuilder& g = k.g;
   const StridedBuffer from_index = g.input(indices, "indices");
   const bool narrow = dx.shape[2] * dx.shape[3] <= std::numeric_limits<std::int32_t>::max();
@@ -189,8 +190,8 @@ GeneratedKernel max_pool_gradient_kernel(const TensorView& dy, const TensorView&
 }
 
 GeneratedKernel avg_pool_gradient_kernel(const TensorView& dy, const TensorView& dx,
-                                         const WindowAttributes& window) {
-  GradientKernel k("avg_pool_gradient", dy, dx, window);
+                                         const WindowAttributes& window, int block_threads) {
+  GradientKernel k("avg_pool_gradient", dy, dx, window, block_threads);
   GeneratedBuilder& g = k.g;
   const Value zero = g.zero(dx.dtype);
   return k.run(

@@ -8,6 +8,7 @@
 #include <bit>
 #include <numeric>
 
+#include "jit/narrow_indices.hpp"
 #include "noyau/error.hpp"
 
 namespace noyau::jit {
@@ -20,12 +21,15 @@ StridedBuffer GeneratedBuilder::view(const TensorView& view, bool written,
                                      const std::string& name) {
   require(view.shape.elements() > 0, "an operand without elements");
   StridedBuffer buffer{b_.buffer(view.dtype, !written, written, name), view.dtype, {}, {}};
+  std::int64_t reach = 0;
   for (int a = 0; a < view.shape.rank(); ++a) {
     const std::int64_t stride = view.shape[a] == 1 ? 0 : view.strides[a];
+    reach += std::abs(stride) * (view.shape[a] - 1);
     const bool plain = stride == 0 || stride == 1;
     buffer.stride.push_back(plain ? no_value : number(stride, fmt::format("{}_stride{}", name, a)));
     buffer.unit.push_back(stride == 1);
   }
+  consider(reach);
   return buffer;
 }
 StridedBuffer GeneratedBuilder::input(const TensorView& v, const std::string& name) {
@@ -37,6 +41,7 @@ StridedBuffer GeneratedBuilder::output(const TensorView& v, const std::string& n
 
 Value GeneratedBuilder::number(std::int64_t value, std::string name) {
   made_.parameters.push_back(static_cast<std::uint64_t>(value));
+  consider(value);
   return b_.parameter(b_.new_parameter(DType::int64, std::move(name)));
 }
 
@@ -141,7 +146,11 @@ std::vector<Value> GeneratedBuilder::when(Value condition, std::span<const Value
 }
 
 GeneratedKernel GeneratedBuilder::take() {
+  // What is past a view's end by a tile or a window, and sums of two, still have 32 bits.
+  constexpr std::int64_t most = std::int64_t{1} << 30;
+  for (const std::int64_t extent : made_.extent) consider(extent);
   made_.program = b_.finish();
+  if (block_threads_ > 0 && largest_ < most) made_.program = narrow_indices(made_.program);
   return std::move(made_);
 }
 

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <initializer_list>
 #include <span>
@@ -25,8 +27,10 @@ struct StridedBuffer {
 /// A KernelBuilder together with its launch.
 class GeneratedBuilder {
  public:
-  explicit GeneratedBuilder(std::string name, Domain domain = Domain::items)
-      : b_(std::move(name), domain) {}
+  /// `block_threads`: as in DeviceLimits. Where it is not 0, indices have 32 bits if those are
+  /// enough.
+  explicit GeneratedBuilder(std::string name, int block_threads = 0)
+      : b_(std::move(name)), block_threads_(block_threads) {}
   KernelBuilder& ir() { return b_; }
 
   StridedBuffer input(const TensorView& view, const std::string& name);
@@ -34,6 +38,8 @@ class GeneratedBuilder {
   /// An int64 parameter. Only outside of regions.
   Value number(std::int64_t value, std::string name);
 
+  /// A number that indices are made of and that is neither a parameter nor an extent.
+  void consider(std::int64_t value) { largest_ = std::max(largest_, std::abs(value)); }
   /// Of blocks programs.
   void set_extent(int axis, std::int64_t blocks) { made_.extent[axis] = blocks; }
 
@@ -86,7 +92,8 @@ class GeneratedBuilder {
   StridedBuffer view(const TensorView& view, bool written, const std::string& name);
   KernelBuilder b_;
   GeneratedKernel made_;
-  int lane_axis_ = -1;
+  int lane_axis_ = -1, block_threads_ = 0;
+  std::int64_t largest_ = 0;  ///< number, or place in a view
 };
 
 /// InternalError unless `condition`: what the planner promises.

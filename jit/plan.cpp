@@ -270,6 +270,14 @@ class Planner {
 
   void generated_step(GeneratedKernel generated, std::string name,
                       std::vector<PlanPointer> pointers) {
+    if (!generated.then.empty()) {
+      const PlanPointer out = pointers.back(), scratch = to_scratch(generated.scratch_bytes);
+      pointers.back() = scratch;
+      GeneratedKernel then = std::move(generated.then[0]);
+      generated.then.clear();
+      generated_step(std::move(generated), name, std::move(pointers));
+      return generated_step(std::move(then), name + " sum", {{scratch.buffer, 0}, out});
+    }
     PlanStep step;
     step.name = std::move(name);
     step.pointers = std::move(pointers);
@@ -314,6 +322,7 @@ class Planner {
     static const WindowAttributes none;
     const auto* attributes = std::get_if<WindowAttributes>(&t.source->attributes);
     const WindowAttributes& window = attributes ? *attributes : none;
+    const int threads = backend_.limits().block_threads;
     switch (t.kind) {
       case NodeKind::matmul:
       case NodeKind::convolution:
@@ -323,19 +332,21 @@ class Planner {
       case NodeKind::max_pool: {
         const Operand indices = result(i, 1);
         pointers.push_back(indices.pointer);
-        return generated_step(max_pool_kernel(in[0].view, out.view, indices.view, window), name,
-                              pointers);
+        return generated_step(max_pool_kernel(in[0].view, out.view, indices.view, window, threads),
+                              name, pointers);
       }
       case NodeKind::max_pool_gradient:
-        return generated_step(max_pool_gradient_kernel(in[0].view, in[1].view, out.view, window),
-                              name, pointers);
+        return generated_step(
+            max_pool_gradient_kernel(in[0].view, in[1].view, out.view, window, threads), name,
+            pointers);
       case NodeKind::max_pool_gather:
-        return generated_step(max_pool_gather_kernel(in[0].view, in[1].view, out.view), name,
-                              pointers);
+        return generated_step(max_pool_gather_kernel(in[0].view, in[1].view, out.view, threads),
+                              name, pointers);
       case NodeKind::avg_pool:
-        return generated_step(avg_pool_kernel(in[0].view, out.view, window), name, pointers);
+        return generated_step(avg_pool_kernel(in[0].view, out.view, window, threads), name,
+                              pointers);
       case NodeKind::avg_pool_gradient:
-        return generated_step(avg_pool_gradient_kernel(in[0].view, out.view, window), name,
+        return generated_step(avg_pool_gradient_kernel(in[0].view, out.view, window, threads), name,
                               pointers);
       default:
         throw InternalError(fmt::format("no step for {}", name));

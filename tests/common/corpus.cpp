@@ -84,8 +84,8 @@ void visit_planned_programs(const DeviceLimits& limits, const VisitProgram& visi
         ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &ignored);
     check_matmuls(generated, false, 256);
     check_convolutions(generated, false, 256);
-    check_max_pools(generated, false);
-    check_avg_pools(generated, false);
+    check_max_pools(generated, false, 256);
+    check_avg_pools(generated, false, 256);
   }
   RecordingDevice& device = *new RecordingDevice(limits, visit);  // arrays may outlive the test
   const DeviceScope scope{Device(&device)};

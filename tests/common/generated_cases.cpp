@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "jit/generated_convolution.hpp"
+
 namespace noyau::test {
 namespace {
 
@@ -47,9 +49,15 @@ T multiply_add(T a, T b, T sum) {
                           static_cast<std::uint64_t>(sum));
 }
 
-// ---- matmul
-
 int threads_of_blocks = 0;  ///< of the check that runs
+
+/// f(0), and f of the check's threads.
+void for_each_kind(const std::function<void(int)>& f) {
+  f(0);
+  if (threads_of_blocks > 0) f(threads_of_blocks);
+}
+
+// ---- matmul
 
 template <class T>
 void check_matmul(const Runner& run, const Strided& a, const Strided& b, Strided out,
@@ -72,6 +80,23 @@ void check_matmul(const Runner& run, const Strided& a, const Strided& b, Strided
     return;
   check(run, jit::matmul_kernel(a.view, b.view, out.view, threads_of_blocks), {&a, &b}, {out},
         what + " in blocks");
+}
+
+/// Every tile, whatever is best here: odd sizes beyond one block.
+template <class T>
+void check_tiles(const Runner& run) {
+  if (threads_of_blocks < jit::ProductTiles::threads) return;
+  const Strided a = filled<T>({2, 131, 37}, {0, 2, 1}), b = filled<T>({2, 37, 150});
+  Strided out(dtype_of<T>(), {2, 131, 150});
+  each(out.view.shape, [&](const Index& i) {
+    T sum = 0;
+    for (std::int64_t k = 0; k < 37; ++k)
+      sum = multiply_add(a.get<T>({i[0], i[1], k}), b.get<T>({i[0], k, i[2]}), sum);
+    out.set(i, sum);
+  });
+  for (const jit::ProductTile tile : {jit::ProductTile{8, 8}, {8, 4}, {4, 8}, {4, 4}})
+    check(run, jit::matmul_in_blocks(a.view, b.view, out.view, false, tile), {&a, &b}, {out},
+          fmt::format("matmul {}, {}x{} a thread", name(dtype_of<T>()), tile.rows, tile.columns));
 }
 
 template <class T>
@@ -114,6 +139,7 @@ void check_matmuls_of(const Runner& run) {
 struct ConvolutionCase {
   std::int64_t n, c, h, w, o, kh, kw;
   WindowAttributes window;
+  bool every_tile = false;  ///< in blocks of every size, whatever is best
 };
 std::int64_t windows_of(const WindowAttributes& a, std::size_t d, std::int64_t extent,
                         std::int64_t kernel) {
@@ -163,8 +189,22 @@ void check_convolution(const Runner& run, const ConvolutionCase& t, const std::v
   });
   each_product(t, ys, false, [&](const Index& i, const Index& k, const Index& o) {
     dx.set(i, multiply_add(dy.get<T>(o), weights.get<T>(k), dx.get<T>(i)));
-    dw.set(k, multiply_add(x.get<T>(i), dy.get<T>(o), dw.get<T>(k)));
   });
+  // Rows of windows in chunks of at least 512 windows, at most 128 of them; these in order.
+  const std::int64_t rows = ys[0] * ys[2];
+  const std::int64_t chunk = std::max((511 + ys[3]) / ys[3], (rows + 127) / 128);
+  for (std::int64_t first = 0; first < rows; first += chunk) {
+    Strided part = dw;
+    each(ws, [&](const Index& k) { part.set(k, T(0)); });
+    each_product(t, ys, false, [&](const Index& i, const Index& k, const Index& o) {
+      const std::int64_t row = o[0] * ys[2] + o[2];
+      if (row >= first && row < first + chunk)
+        part.set(k, multiply_add(x.get<T>(i), dy.get<T>(o), part.get<T>(k)));
+    });
+    each(ws, [&](const Index& k) {
+      dw.set(k, first == 0 ? part.get<T>(k) : static_cast<T>(dw.get<T>(k) + part.get<T>(k)));
+    });
+  }
   const auto kernel = [&](Kind kind, const Strided& a, const Strided& b, const Strided& out) {
     return jit::convolution_kernel(kind, a.view, b.view, out.view, t.window);
   };
@@ -182,6 +222,18 @@ void check_convolution(const Runner& run, const ConvolutionCase& t, const std::v
         what + ", input gradient");
   check(run, kernel(Kind::convolution_weight_gradient, x, dy, dw), {&x, &dy}, {dw},
         what + ", weight gradient");
+  if (threads_of_blocks > 0)
+    check(run, in_blocks(Kind::convolution_weight_gradient, x, dy, dw), {&x, &dy}, {dw},
+          what + ", weight gradient in blocks");
+  if (threads_of_blocks < jit::ProductTiles::threads || !t.every_tile) return;
+  for (const jit::ProductTile tile : {jit::ProductTile{8, 8}, {8, 4}, {4, 8}}) {
+    const std::string tiled = fmt::format("{}, {}x{} a thread", what, tile.rows, tile.columns);
+    jit::Sliding forward("convolution", false, x.view, weights.view, y.view, t.window,
+                         threads_of_blocks);
+    check(run, jit::convolution_by_blocks(forward, tile), {&x, &weights}, {y}, tiled);
+    check(run, jit::weight_gradient_by_blocks(x.view, dy.view, dw.view, t.window, tile), {&x, &dy},
+          {dw}, tiled + ", weight gradient");
+  }
 }
 
 // ---- pooling
@@ -274,10 +326,12 @@ void check_max_pool(const Runner& run, const PoolCase& c, const std::vector<int>
     values.set(o, best);
     indices.set(o, place);
   });
-  check(run, jit::max_pool_kernel(x.view, values.view, indices.view, c.window), {&x},
-        {values, indices}, what);
-  check(run, jit::max_pool_gather_kernel(x.view, indices.view, values.view), {&x, &indices},
-        {values}, what + ", gather");
+  for_each_kind([&](int threads) {
+    check(run, jit::max_pool_kernel(x.view, values.view, indices.view, c.window, threads), {&x},
+          {values, indices}, what);
+    check(run, jit::max_pool_gather_kernel(x.view, indices.view, values.view, threads),
+          {&x, &indices}, {values}, what + ", gather");
+  });
   Strided dy = filled<T>(ys, order);
   each(c.x, [&](const Index& i) { dx.set(i, T(0)); });
   each(ys, [&](const Index& o) {
@@ -285,8 +339,10 @@ void check_max_pool(const Runner& run, const PoolCase& c, const std::vector<int>
     const Index i{o[0], o[1], place / c.x[3], place % c.x[3]};
     dx.set(i, dx.get<T>(i) + dy.get<T>(o));
   });
-  check(run, jit::max_pool_gradient_kernel(dy.view, indices.view, dx.view, c.window),
-        {&dy, &indices}, {dx}, what + ", gradient");
+  for_each_kind([&](int threads) {
+    check(run, jit::max_pool_gradient_kernel(dy.view, indices.view, dx.view, c.window, threads),
+          {&dy, &indices}, {dx}, what + ", gradient");
+  });
 }
 
 template <class T>
@@ -308,9 +364,11 @@ void check_avg_pool(const Runner& run, const PoolCase& c, const std::vector<int>
       dx.set(i, dx.get<T>(i) + dy.get<T>(o) / cells);
     });
   });
-  check(run, jit::avg_pool_kernel(x.view, y.view, c.window), {&x}, {y}, what);
-  check(run, jit::avg_pool_gradient_kernel(dy.view, dx.view, c.window), {&dy}, {dx},
-        what + ", gradient");
+  for_each_kind([&](int threads) {
+    check(run, jit::avg_pool_kernel(x.view, y.view, c.window, threads), {&x}, {y}, what);
+    check(run, jit::avg_pool_gradient_kernel(dy.view, dx.view, c.window, threads), {&dy}, {dx},
+          what + ", gradient");
+  });
 }
 
 }  // namespace
@@ -320,6 +378,8 @@ void check_matmuls(const Runner& run, bool thorough, int block_threads) {
   seed = 1;
   check_matmuls_of<float>(run);
   check_matmuls_of<std::int8_t>(run);
+  check_tiles<float>(run);
+  check_tiles<double>(run);
   if (!thorough) return;
   check_matmuls_of<double>(run);
   check_matmuls_of<std::uint32_t>(run);
@@ -343,7 +403,7 @@ void check_convolutions(const Runner& run, bool thorough, int block_threads) {
   };
   std::vector<ConvolutionCase> cases = {
       {1, 1, 1, 1, 1, 1, 1, attributes(1, 0, 0, 1, 1)},
-      {2, 3, 7, 9, 5, 3, 3, attributes(1, 1, 1, 1, 1)},
+      {2, 3, 7, 9, 5, 3, 3, attributes(1, 1, 1, 1, 1), true},
       {1, 5, 9, 37, 33, 1, 1, attributes(1, 0, 0, 1, 1)},
       {1, 3, 11, 12, 9, 3, 2, attributes(2, 1, 0, 1, 1)},
       {2, 4, 9, 8, 6, 3, 3, attributes(1, 2, 1, 2, 2)},
@@ -351,7 +411,9 @@ void check_convolutions(const Runner& run, bool thorough, int block_threads) {
       {1, 30, 5, 21, 35, 3, 3, attributes(1, 1, 1, 1, 1)},
       {1, 2, 13, 31, 3, 9, 10, attributes(2, 4, 5, 1, 1)},
       {1, 3, 4, 70, 4, 1, 3, attributes(2, 0, 0, 3, 1)},
-      {2, 16, 6, 7, 18, 3, 2, attributes(2, 1, 1, 1, 2)},
+      {2, 16, 6, 7, 18, 3, 2, attributes(2, 1, 1, 1, 2), true},
+      {2, 3, 24, 27, 9, 3, 3, attributes(1, 1, 1, 1, 1)},
+      {1, 4, 31, 33, 4, 3, 3, attributes(1, 1, 1, 1, 4)},
       {1, 2, 5, 40, 3, 5, 5, attributes(2, 2, 2, 2, 1)},
   };
   cases.back().window.stride[1] = 1;
@@ -365,7 +427,8 @@ void check_convolutions(const Runner& run, bool thorough, int block_threads) {
     }
 }
 
-void check_max_pools(const Runner& run, bool thorough) {
+void check_max_pools(const Runner& run, bool thorough, int block_threads) {
+  threads_of_blocks = block_threads;
   seed = 3;
   for (const PoolCase& c : pools())
     for (const std::vector<int>& order : {planes, channels_last}) {
@@ -374,7 +437,8 @@ void check_max_pools(const Runner& run, bool thorough) {
     }
 }
 
-void check_avg_pools(const Runner& run, bool thorough) {
+void check_avg_pools(const Runner& run, bool thorough, int block_threads) {
+  threads_of_blocks = block_threads;
   seed = 4;
   for (const PoolCase& c : pools())
     for (const std::vector<int>& order : {planes, channels_last}) {

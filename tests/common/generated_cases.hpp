@@ -93,7 +93,16 @@ inline void check(const Runner& run, const jit::GeneratedKernel& kernel,
     for (std::uint64_t& b : empty.bits) b = Scalar::of(77).as(s.view.dtype).bits;
     buffers.push_back(empty.bytes());
   }
-  run(kernel, buffers);
+  if (kernel.then.empty()) {
+    run(kernel, buffers);
+  } else {
+    std::vector<std::vector<std::byte>> first(buffers.begin(), buffers.end() - 1);
+    first.emplace_back(static_cast<std::size_t>(kernel.scratch_bytes));
+    run(kernel, first);
+    std::vector<std::vector<std::byte>> second{first.back(), buffers.back()};
+    run(kernel.then[0], second);
+    buffers.back() = second[1];
+  }
   for (std::size_t k = 0; k < expected.size(); ++k) {
     const std::vector<std::byte>& got = buffers[inputs.size() + k];
     const std::vector<std::byte> want = expected[k].bytes();
@@ -119,7 +128,7 @@ inline void check(const Runner& run, const jit::GeneratedKernel& kernel,
 /// `block_threads`, where it is not 0: the kernels of such devices, too.
 void check_matmuls(const Runner& run, bool thorough, int block_threads);
 void check_convolutions(const Runner& run, bool thorough, int block_threads);
-void check_max_pools(const Runner& run, bool thorough);
-void check_avg_pools(const Runner& run, bool thorough);
+void check_max_pools(const Runner& run, bool thorough, int block_threads);
+void check_avg_pools(const Runner& run, bool thorough, int block_threads);
 
 }  // namespace noyau::test

@@ -45,8 +45,8 @@ bool is_thorough() { return default_device().name().starts_with("cpu"); }
 
 TEST_P(Generated, Matmul) { check_matmuls(runner(), is_thorough(), threads()); }
 TEST_P(Generated, Convolution) { check_convolutions(runner(), is_thorough(), threads()); }
-TEST_P(Generated, MaxPool) { check_max_pools(runner(), is_thorough()); }
-TEST_P(Generated, AvgPool) { check_avg_pools(runner(), is_thorough()); }
+TEST_P(Generated, MaxPool) { check_max_pools(runner(), is_thorough(), threads()); }
+TEST_P(Generated, AvgPool) { check_avg_pools(runner(), is_thorough(), threads()); }
 
 NOYAU_FOR_EACH_DEVICE(Generated);
 

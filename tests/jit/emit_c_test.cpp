@@ -341,8 +341,8 @@ TEST(Legalise, GeneratedKernelsLoopOverLanes) {
   };
   test::check_matmuls(run, false, 0);
   test::check_convolutions(run, false, 0);
-  test::check_max_pools(run, false);
-  test::check_avg_pools(run, false);
+  test::check_max_pools(run, false, 0);
+  test::check_avg_pools(run, false, 0);
   EXPECT_GT(rewritten, 20);
 }
 

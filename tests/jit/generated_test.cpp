@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/common/generated_cases.hpp"
 
+#include <algorithm>
+
 #include "jit/interpret.hpp"
 #include "jit/simplify.hpp"
 
@@ -24,8 +26,8 @@ void interpret(const jit::GeneratedKernel& kernel, std::vector<std::vector<std::
 
 TEST(Generated, Matmul) { check_matmuls(interpret, false, 256); }
 TEST(Generated, Convolution) { check_convolutions(interpret, false, 256); }
-TEST(Generated, MaxPool) { check_max_pools(interpret, false); }
-TEST(Generated, AvgPool) { check_avg_pools(interpret, false); }
+TEST(Generated, MaxPool) { check_max_pools(interpret, false, 256); }
+TEST(Generated, AvgPool) { check_avg_pools(interpret, false, 256); }
 
 /// The program of a max pool with its gradient's, for planes of h x w cells.
 std::pair<jit::Hash128, jit::Hash128> pool_programs(std::int64_t h, std::int64_t w) {
@@ -51,6 +53,50 @@ TEST(Generated, SizesAreParameters) {
     return jit::hash(jit::simplify(jit::matmul_kernel(a.view, b.view, out.view).program));
   };
   EXPECT_EQ(product(64, 64, 64), product(100, 33, 77));
+}
+
+/// Operations on 64-bit integers in a program as it is compiled.
+int wide_operations(const jit::GeneratedKernel& kernel) {
+  const jit::Program program = jit::simplify(kernel.program);
+  return static_cast<int>(std::ranges::count_if(
+      program.instructions,
+      [](const jit::Instruction& i) { return jit::is_arithmetic(i.op) && i.type == int64; }));
+}
+
+/// Where blocks have many threads, and unless an operand reaches too far.
+TEST(Generated, IndicesHave32Bits) {
+  using Kind = LibraryCall::Kind;
+  WindowAttributes w;
+  for (int d = 0; d < 2; ++d) {
+    w.window[d] = w.stride[d] = 2;
+    w.low[d] = w.high[d] = 1;
+  }
+  const auto all = [&](std::int64_t gap, int threads) {
+    const auto view = [&](DType dtype, Shape shape) {
+      TensorView v{dtype, shape, shape.dense_strides()};
+      for (int a = 0; a < v.shape.rank(); ++a) v.strides[a] *= gap;
+      return v;
+    };
+    const TensorView x = view(float32, {2, 16, 8, 8}), y = view(float32, {2, 16, 5, 5}),
+                     i = view(int64, {2, 16, 5, 5}), k = view(float32, {16, 16, 2, 2}),
+                     m = view(float32, {32, 32});
+    const auto convolution = [&](Kind kind, const TensorView& a, const TensorView& b,
+                                 const TensorView& out) {
+      return wide_operations(jit::convolution_kernel(kind, a, b, out, w, threads));
+    };
+    return std::vector<int>{wide_operations(jit::matmul_kernel(m, m, m, threads)),
+                            convolution(Kind::convolution, x, k, y),
+                            convolution(Kind::convolution_input_gradient, y, k, x),
+                            convolution(Kind::convolution_weight_gradient, x, y, k),
+                            wide_operations(jit::max_pool_kernel(x, y, i, w, threads)),
+                            wide_operations(jit::max_pool_gradient_kernel(y, i, x, w, threads)),
+                            wide_operations(jit::max_pool_gather_kernel(x, i, y, threads)),
+                            wide_operations(jit::avg_pool_kernel(x, y, w, threads)),
+                            wide_operations(jit::avg_pool_gradient_kernel(y, x, w, threads))};
+  };
+  EXPECT_EQ(all(3, 256), std::vector<int>(9, 0));
+  for (const int operations : all(3, 0)) EXPECT_GT(operations, 0);
+  for (const int operations : all(std::int64_t{1} << 30, 256)) EXPECT_GT(operations, 0);
 }
 
 TEST(Generated, PoolsOfSmallWindowsAreStraight) {
