@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "noyau/dtype.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -11,6 +13,68 @@
 
 namespace noyau {
 namespace {
+
+/// A 16-bit float: sign, exponent, `fraction` bits; the least normal number is 2^`least`.
+struct HalfFormat {
+  int fraction, least;
+  std::uint64_t infinity() const { return 0x7fffu >> fraction << fraction; }
+};
+constexpr HalfFormat format_of(DType half) {
+  return half == float16 ? HalfFormat{10, -14} : HalfFormat{7, -126};
+}
+
+double half_value(DType type, std::uint64_t bits) {
+  const HalfFormat f = format_of(type);
+  const double sign = (bits & 0x8000) != 0 ? -1 : 1;
+  const auto exponent = static_cast<int>((bits & 0x7fff) >> f.fraction);
+  const std::uint64_t one = std::uint64_t{1} << f.fraction, fraction = bits & (one - 1);
+  if ((bits & f.infinity()) == f.infinity()) {
+    if (fraction == 0) return sign * std::numeric_limits<double>::infinity();
+    // The same NaN, as far as conversions keep it.
+    const auto nan =
+        (bits & 0x8000) << 48 | std::uint64_t{0x7ff} << 52 | fraction << (52 - f.fraction);
+    return std::bit_cast<double>(nan | std::uint64_t{1} << 51);
+  }
+  const std::uint64_t digits = exponent == 0 ? fraction : fraction + one;
+  return sign *
+         std::ldexp(static_cast<double>(digits), std::max(exponent - 1, 0) + f.least - f.fraction);
+}
+
+/// The half nearest to magnitude * 2^exponent, ties to even; infinity past the greatest.
+std::uint64_t half_bits(DType type, bool negative, std::uint64_t magnitude, int exponent) {
+  const HalfFormat f = format_of(type);
+  const std::uint64_t sign = negative ? 0x8000 : 0;
+  if (magnitude == 0) return sign;
+  const int leading = exponent + static_cast<int>(std::bit_width(magnitude)) - 1;
+  if (leading > 1 - f.least + 1) return sign | f.infinity();
+  const int binade = std::max(leading, f.least);  // subnormals share the least
+  const int dropped = binade - f.fraction - exponent;
+  std::uint64_t digits = 0;
+  if (dropped <= 0) {
+    digits = magnitude << -dropped;
+  } else if (dropped <= 64) {
+    const std::uint64_t kept = dropped == 64 ? 0 : magnitude >> dropped;
+    const std::uint64_t rest = magnitude << (64 - dropped), tie = std::uint64_t{1} << 63;
+    digits = kept + (rest > tie || (rest == tie && (kept & 1) != 0) ? 1 : 0);
+  }
+  // A carry out of the digits is one into the exponent, up to infinity.
+  const std::uint64_t bits = (static_cast<std::uint64_t>(binade - f.least) << f.fraction) + digits;
+  return sign | std::min(bits, f.infinity());
+}
+
+std::uint64_t half_bits(DType type, double value) {
+  const auto bits = std::bit_cast<std::uint64_t>(value);
+  const HalfFormat f = format_of(type);
+  if (std::isnan(value)) {
+    const std::uint64_t fraction = bits << 12 >> (64 - f.fraction);
+    return bits >> 63 << 15 | f.infinity() | fraction | std::uint64_t{1} << (f.fraction - 1);
+  }
+  if (std::isinf(value)) return bits >> 63 << 15 | f.infinity();
+  int exponent = 0;
+  const double fraction = std::frexp(std::abs(value), &exponent);
+  return half_bits(type, std::signbit(value), static_cast<std::uint64_t>(std::ldexp(fraction, 53)),
+                   exponent - 53);
+}
 
 template <class T>
 T read(const Scalar& s) {
@@ -45,6 +109,9 @@ auto visit(const Scalar& s, F f) {
       return f(read<float>(s));
     case float64:
       return f(read<double>(s));
+    case float16:
+    case bfloat16:
+      return f(half_value(s.dtype, s.bits));
   }
   throw InternalError("a Scalar has a dtype that does not exist");
 }
@@ -67,6 +134,17 @@ To convert(From value) {
   }
 }
 
+template <class From>
+Scalar to_half(DType type, From value) {
+  if constexpr (std::is_floating_point_v<From>) {
+    return {type, half_bits(type, static_cast<double>(value))};
+  } else {
+    const bool negative = std::is_signed_v<From> && value < From{0};
+    const auto magnitude = static_cast<std::uint64_t>(value);
+    return {type, half_bits(type, negative, negative ? 0 - magnitude : magnitude, 0)};
+  }
+}
+
 DType signed_of_bytes(std::size_t bytes) {
   return bytes == 1 ? int8 : bytes == 2 ? int16 : bytes == 4 ? int32 : int64;
 }
@@ -74,9 +152,9 @@ DType signed_of_bytes(std::size_t bytes) {
 }  // namespace
 
 std::string_view name(DType type) {
-  constexpr std::string_view names[dtype_count] = {"bool",   "int8",    "int16",  "int32",
-                                                   "int64",  "uint8",   "uint16", "uint32",
-                                                   "uint64", "float32", "float64"};
+  constexpr std::string_view names[dtype_count] = {
+      "bool",   "int8",   "int16",   "int32",   "int64",   "uint8",   "uint16",
+      "uint32", "uint64", "float32", "float64", "float16", "bfloat16"};
   return names[static_cast<int>(type)];
 }
 
@@ -85,9 +163,13 @@ std::ostream& operator<<(std::ostream& out, DType type) { return out << name(typ
 DType promote(DType a, DType b) {
   if (a == b || b == bool_) return a;
   if (a == bool_) return b;
-  if (is_floating(a) && is_floating(b)) return float64;
+  if (is_floating(a) && is_floating(b)) {
+    if (size_of(a) == size_of(b)) return float32;  // float16 and bfloat16
+    return size_of(a) > size_of(b) ? a : b;
+  }
   if (is_floating(a) || is_floating(b)) {
     DType floating = is_floating(a) ? a : b, integer = is_floating(a) ? b : a;
+    if (is_half(floating) && size_of(integer) == 2) return float32;
     return size_of(integer) <= 2 ? floating : float64;
   }
   if (is_signed(a) == is_signed(b)) return size_of(a) > size_of(b) ? a : b;
@@ -121,6 +203,9 @@ Scalar Scalar::as(DType type) const {
         return of(convert<float>(v));
       case float64:
         return of(convert<double>(v));
+      case float16:
+      case bfloat16:
+        return to_half(type, v);
     }
     throw InternalError("conversion of a Scalar to a dtype that does not exist");
   });

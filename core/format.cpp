@@ -274,10 +274,24 @@ std::string lone(T value) {
   }
 }
 
+/// Of the decimal numbers that round to this value of a half, one with the fewest digits.
+double readable(double value, DType half) {
+  const Scalar wanted = Scalar::of(value).as(half);
+  for (int digits = 0; std::isfinite(value) && digits < precision; ++digits) {
+    const double rounded = std::stod(fmt::format("{:.{}e}", value, digits));
+    if (Scalar::of(rounded).as(half) == wanted) return rounded;
+  }
+  return value;
+}
+
 template <class T>
 std::string text_of(const Array& array) {
   const bool summarised = array.size() > summarised_above;
-  const std::vector<T> values = shown_values<T>(array, summarised);
+  std::vector<T> values = shown_values<T>(array, summarised);
+  if constexpr (std::is_same_v<T, double>) {
+    if (is_half(array.dtype()))
+      for (double& v : values) v = readable(v, array.dtype());
+  }
   if (array.rank() == 0) return lone(values[0]);
   if (values.empty()) return "[]";
   const std::vector<std::string> words = words_of(values);
@@ -291,6 +305,8 @@ std::string to_string(const Array& array) {
     case float32:
       return text_of<float>(array);
     case float64:
+    case float16:
+    case bfloat16:
       return text_of<double>(array);
     case bool_:
       return text_of<unsigned char>(array);

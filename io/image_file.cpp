@@ -48,6 +48,7 @@ void check_picture(const Operand& image) {
 /// The picture as 8-bit values, lazily.
 Array to_bytes(const Array& image) {
   if (image.dtype() == uint8) return image;
+  if (is_half(image.dtype())) return to_bytes(astype(image, float32));
   if (is_floating(image.dtype())) return astype(round(clamp(image, 0.0, 1.0) * 255.0), uint8);
   throw DtypeError(fmt::format(
       "[image::save] needs uint8 or floats in [0, 1], got {}; convert it with astype first",

@@ -27,7 +27,7 @@ struct TypeName {
 constexpr TypeName type_names[] = {
     {bool_, "|b1"},  {int8, "|i1"},    {int16, "<i2"},   {int32, "<i4"},
     {int64, "<i8"},  {uint8, "|u1"},   {uint16, "<u2"},  {uint32, "<u4"},
-    {uint64, "<u8"}, {float32, "<f4"}, {float64, "<f8"},
+    {uint64, "<u8"}, {float32, "<f4"}, {float64, "<f8"}, {float16, "<f2"},
 };
 
 /// Throws a reason that load_npy completes with the file's name.
@@ -135,10 +135,10 @@ class HeaderParser {
       if (wanted == type.name || (size_of(type.dtype) == 1 && wanted.size() == 3 &&
                                   wanted.substr(1) == std::string_view(type.name).substr(1)))
         return type.dtype;
-    fail(
-        fmt::format("dtype '{}' is not one that Noyau reads (little-endian bool, integers, float32 "
-                    "or float64)",
-                    wanted));
+    fail(fmt::format(
+        "dtype '{}' is not one that Noyau reads (little-endian bool, integers, float16, "
+        "float32 or float64)",
+        wanted));
   }
 
   std::string_view text_;
@@ -203,6 +203,11 @@ void save_npy(const std::string& path, Operand array) {
   if (values.rank() == 1) shape.resize(shape.size() - 1);
   const auto* type = std::find_if(std::begin(type_names), std::end(type_names),
                                   [&](const TypeName& t) { return t.dtype == values.dtype(); });
+  if (type == std::end(type_names))
+    throw DtypeError(fmt::format(
+        "[save_npy] the format .npy has no {}: convert with astype(x, noyau::float32), or use "
+        "save_safetensors",
+        name(values.dtype())));
   std::string text =
       fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", type->name, shape);
   text.append((64 - (10 + text.size() + 1) % 64) % 64, ' ');  // the values begin on 64 bytes

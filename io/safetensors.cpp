@@ -26,9 +26,9 @@ struct TypeName {
   const char* name;
 };
 constexpr TypeName type_names[] = {
-    {bool_, "BOOL"}, {int8, "I8"},     {int16, "I16"},   {int32, "I32"},
-    {int64, "I64"},  {uint8, "U8"},    {uint16, "U16"},  {uint32, "U32"},
-    {uint64, "U64"}, {float32, "F32"}, {float64, "F64"},
+    {bool_, "BOOL"},  {int8, "I8"},     {int16, "I16"},     {int32, "I32"},  {int64, "I64"},
+    {uint8, "U8"},    {uint16, "U16"},  {uint32, "U32"},    {uint64, "U64"}, {float32, "F32"},
+    {float64, "F64"}, {float16, "F16"}, {bfloat16, "BF16"},
 };
 
 struct Entry {
@@ -77,8 +77,8 @@ DType find_dtype(const Json& value, const std::string& tensor) {
   for (const TypeName& type : type_names)
     if (wanted == type.name) return type.dtype;
   fail(
-      fmt::format("tensor '{}': dtype {} is not one that Noyau reads (BOOL, I8-I64, U8-U64, F32, "
-                  "F64); convert the file first",
+      fmt::format("tensor '{}': dtype {} is not one that Noyau reads (BOOL, I8-I64, U8-U64, F16, "
+                  "BF16, F32, F64); convert the file first",
                   tensor, wanted));
 }
 

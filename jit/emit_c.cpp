@@ -8,7 +8,6 @@
 
 #include "jit/columns.hpp"
 #include "jit/emit_c_text.hpp"
-#include "jit/inline.hpp"
 #include "jit/legalise.hpp"
 #include "noyau/error.hpp"
 
@@ -20,7 +19,7 @@ using Argument = KernelArgument;
 constexpr int square_items = 16;  // as many float32 as a memory line has
 
 Program legalise(const Program& program, const Dialect& dialect) {
-  Program flat = inline_calls(program);
+  Program flat = flatten(program);
   return dialect.shuffle.empty() ? exchange_through_shared(flat) : flat;
 }
 

@@ -60,8 +60,8 @@ std::uint64_t largest_bits(DType t) {
 }  // namespace
 
 std::string short_name(DType t) {
-  static constexpr std::string_view names[dtype_count] = {"bool", "i8",  "i16", "i32", "i64", "u8",
-                                                          "u16",  "u32", "u64", "f32", "f64"};
+  static constexpr std::string_view names[dtype_count] = {
+      "bool", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "f32", "f64", "f16", "bf16"};
   return std::string(names[static_cast<int>(t)]);
 }
 

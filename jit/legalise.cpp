@@ -31,25 +31,13 @@ class Exchange : Rewriter {
       if (v == source_.entry()) prepare();
       if (i.op == Opcode::shuffle) copy = shuffle(i);
       else if (i.op == Opcode::vote) copy = vote(i);
-      else copy = copied(i);
+      else copy = copied(i, copies_);
     }
     close_regions(source_.size());
     return std::move(made_);
   }
 
  private:
-  Value copied(const Instruction& from) {
-    Instruction copy = from;
-    std::vector<Value> operands;
-    for (const Value v : source_.operands_of(from)) {
-      operands.push_back(copies_[static_cast<std::size_t>(v)]);
-    }
-    if (from.op == Opcode::call) copy.immediate = copies_[static_cast<std::size_t>(from.immediate)];
-    const Value made = emit(copy, operands);
-    if (from.end != 0) open_until(made, from.end);
-    return made;
-  }
-
   /// What every exchange needs, at the entry: the thread's number in the block, its lane, the
   /// gang's first thread and its number of lanes.
   void prepare() {

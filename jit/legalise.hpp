@@ -9,6 +9,13 @@
 
 namespace noyau::jit {
 
+/// float16 and bfloat16 as the uint16 that hold them; their conversions as integer operations.
+/// Nothing else computes in halves (verify).
+Program expand_halves(const Program& program);
+
+/// What every compiler begins with: calls inlined, halves expanded.
+Program flatten(const Program& program);
+
 /// Shuffles and votes by way of shared memory and barriers, for targets without lane exchange. What
 /// is asked of control flow around them grows: it must be the same for the whole block.
 Program exchange_through_shared(const Program& program);

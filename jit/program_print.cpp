@@ -48,6 +48,11 @@ std::string constant(DType type, std::int64_t immediate) {
   auto bits = static_cast<std::uint64_t>(immediate);
   if (type == float32) return floating<float>(bits & 0xffffffffu);
   if (type == float64) return floating<double>(bits);
+  if (is_half(type)) {
+    const double value = Scalar{type, bits}.to_double();
+    return std::isnan(value) ? fmt::format("bits {:#x}", bits)
+                             : floating<double>(Scalar::of(value).bits);
+  }
   if (type == bool_) return bits != 0 ? "true" : "false";
   if (is_unsigned_integer(type)) return fmt::format("{}", bits);
   return fmt::format("{}", Scalar{type, bits}.to_int64());

@@ -335,7 +335,7 @@ std::int64_t Parser::constant(Line& line, DType type) {
       s = Scalar::of(line.number<float>());
       break;
     default:
-      s = Scalar::of(line.number<double>());
+      s = Scalar::of(line.number<double>()).as(type);
   }
   return static_cast<std::int64_t>(s.bits);
 }

@@ -33,6 +33,18 @@ class Rewriter {
     i.immediate = immediate;
     return emit(i, std::span(operands.begin(), operands.size()));
   }
+  /// The same instruction, given the new value of each earlier one; opens its region.
+  Value copied(const Instruction& from, std::span<const Value> copies) {
+    Instruction copy = from;
+    std::vector<Value> operands;
+    for (const Value v : source_.operands_of(from)) {
+      operands.push_back(copies[static_cast<std::size_t>(v)]);
+    }
+    if (from.op == Opcode::call) copy.immediate = copies[static_cast<std::size_t>(from.immediate)];
+    const Value made = emit(copy, operands);
+    if (from.end != 0) open_until(made, from.end);
+    return made;
+  }
   Value number(std::int64_t n) { return emit(Opcode::constant, int64, {}, n); }
   /// Of int64.
   Value binary(Opcode op, Value a, Value b) {

@@ -218,6 +218,9 @@ std::uint64_t evaluate(Opcode op, DType type, DType operand_type,
       return typed<float>(op, operands);
     case float64:
       return typed<double>(op, operands);
+    case float16:
+    case bfloat16:
+      break;
   }
   no_meaning(op, operand_type);
 }

@@ -213,6 +213,12 @@ Value Folder::identity(const Instruction& i, std::span<const Value> v) {
       if (v[1] == v[2]) return v[1];
       return is_constant(v[0]) ? (first.immediate != 0 ? v[1] : v[2]) : no_value;
     case Opcode::convert:
+      if (is_half(i.type) && first.op == Opcode::convert && is_floating(first.type) &&
+          !is_half(first.type)) {  // back from what holds all halves
+        const Value narrow = out_.operands_of(first)[0];
+        if (out_[narrow].type == i.type) return narrow;
+      }
+      return first.type == i.type ? v[0] : no_value;
     case Opcode::bitcast:
       return first.type == i.type ? v[0] : no_value;
     case Opcode::negate:

@@ -13,6 +13,7 @@ namespace noyau::jit {
 namespace {
 
 bool holds(Opcode op, DType t) {
+  if (is_half(t)) return false;  // only stored and converted
   switch (op) {
     case Opcode::sqrt:
     case Opcode::floor:
@@ -182,6 +183,7 @@ void Verifier::instruction() {
   } else if (is_comparison(i.op)) {
     require_type(bool_);
     require_type(1, operand_type(0));
+    require(!is_half(operand_type(0)), "halves are compared as float32");
   } else if (i.op == Opcode::select) {
     require_type(0, bool_);
     require_type(1, i.type);

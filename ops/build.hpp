@@ -52,8 +52,12 @@ Array slice_view(const Array& x, const Shape& shape, std::vector<std::int64_t> s
 Array set_region(const Array& x, const Array& values, std::vector<std::int64_t> starts,
                  std::vector<std::int64_t> steps);
 
+/// The dtype that values of `dtype` are computed in: float16 and bfloat16 are only stored. Nodes
+/// that compute are of this dtype, between casts; so an operation of halves is rounded once.
+constexpr DType computed_in(DType dtype) { return is_half(dtype) ? float32 : dtype; }
+
 /// An elementwise node over inputs of one shape, already converted.
-Array elementwise(ElementwiseOp op, std::initializer_list<Array> inputs, Caller caller);
+Array elementwise(ElementwiseOp op, std::span<const Array> inputs, Caller caller);
 /// The dtype that a row gives for inputs that compute in `compute`.
 DType result_dtype(const OpRow& row, DType compute);
 /// The public operation on any number of operands: promotes, broadcasts, checks.

@@ -79,8 +79,8 @@ Array conv2d(Operand x, Operand weights, Conv2dOptions options) {
   check_shapes(a, w, options.groups);
   const DType dtype = promote(a.dtype(), w.dtype());
   if (!is_floating(dtype)) require_floating(a, "conv2d");
-  a = cast(a, dtype, {});
-  w = cast(w, dtype, {});
+  a = cast(a, computed_in(dtype), {});
+  w = cast(w, computed_in(dtype), {});
   WindowAttributes window{
       .window = {w.shape()[2], w.shape()[3]},
       .stride = {options.stride.height, options.stride.width},
@@ -103,7 +103,7 @@ Array conv2d(Operand x, Operand weights, Conv2dOptions options) {
   if (shape.elements() == 0 || a.shape()[1] == 0) {
     return constant(Scalar::of(0).as(dtype), shape, a.device(), {});
   }
-  return window_node(NodeKind::convolution, {a, w}, shape, window, {});
+  return cast(window_node(NodeKind::convolution, {a, w}, shape, window, {}), dtype, {});
 }
 
 }  // namespace noyau

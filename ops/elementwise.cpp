@@ -160,12 +160,12 @@ DType result_dtype(const OpRow& r, DType compute) {
   return truth ? bool_ : compute;
 }
 
-Array elementwise(ElementwiseOp op, std::initializer_list<Array> inputs, Caller caller) {
+Array elementwise(ElementwiseOp op, std::span<const Array> inputs, Caller caller) {
   return make_node({.kind = NodeKind::elementwise,
                     .code = static_cast<std::uint8_t>(op),
-                    .dtype = result_dtype(row(op), std::prev(inputs.end())->dtype()),
-                    .shape = inputs.begin()->shape(),
-                    .inputs = {inputs.begin(), inputs.size()},
+                    .dtype = result_dtype(row(op), inputs.back().dtype()),
+                    .shape = inputs[0].shape(),
+                    .inputs = inputs,
                     .file = caller.file,
                     .line = caller.line});
 }
@@ -179,29 +179,27 @@ Array apply(ElementwiseOp op, std::span<const Operand> operands) {
   const Shape shape = common_shape(r, operands);
   const Device device = common_device(operands);
   const DType given = common_dtype(promoted_operands(r, operands));
-  const DType compute = compute_dtype(r, given);
+  const DType result = compute_dtype(r, given), compute = computed_in(result);
   if (auto known = without_computing(op, operands, given, shape, device)) return *known;
 
   Array inputs[3];
   for (std::size_t i = 0; i < operands.size(); ++i) {
     const Operand& x = operands[i];
-    const DType wanted = r.rule == TypeRule::select && i == 0 ? bool_ : compute;
-    inputs[i] = x.is_scalar() ? constant(weak(r, x.scalar(), wanted), shape, device, caller)
+    const bool choice = r.rule == TypeRule::select && i == 0;
+    const DType wanted = choice ? bool_ : compute;
+    inputs[i] = x.is_scalar() ? constant(weak(r, x.scalar(), choice ? bool_ : result).as(wanted),
+                                         shape, device, caller)
                               : broadcast_view(cast(x.array(), wanted, caller), shape, caller);
   }
-  return make_node({.kind = NodeKind::elementwise,
-                    .code = static_cast<std::uint8_t>(op),
-                    .dtype = result_dtype(r, compute),
-                    .shape = shape,
-                    .inputs = {inputs, operands.size()},
-                    .file = caller.file,
-                    .line = caller.line});
+  Array computed = elementwise(op, {inputs, operands.size()}, caller);
+  if (is_half(result)) return cast(computed, result_dtype(r, result), caller);
+  return computed;
 }
 
 void require_floating(const Array& x, std::string_view operation) {
   if (is_floating(x.dtype())) return;
   throw DtypeError(
-      fmt::format("[{}] means nothing for {}: it takes float32 and float64; convert with astype(x, "
+      fmt::format("[{}] means nothing for {}: it takes floats; convert with astype(x, "
                   "noyau::float32)",
                   operation, name(x.dtype())));
 }
@@ -243,6 +241,7 @@ Array softplus(Operand x) {
   // Choices rather than maximum and abs: their derivatives add up to 1/2 at zero.
   const CallerScope scope(x.file(), x.line());
   const Array a = ops::to_array(x);
+  if (is_half(a.dtype())) return astype(softplus(astype(a, float32)), a.dtype());
   const Array positive = greater(a, 0);
   return where(positive, a, 0) + log1p(exp(where(positive, negative(a), a)));
 }

@@ -169,10 +169,10 @@ Array watch(const Array& x, std::uint64_t frame) {
 
 Array first_cotangent(const Array& result, const Array& cotangent) {
   if (!is_floating(result.dtype())) {
-    throw DtypeError(fmt::format(
-        "[grad] the function's result is {}: only float32 and float64 have gradients; convert with "
-        "astype(x, noyau::float32) where a gradient of zero is not meant",
-        name(result.dtype())));
+    throw DtypeError(
+        fmt::format("[grad] the function's result is {}: only floats have gradients; convert with "
+                    "astype(x, noyau::float32) where a gradient of zero is not meant",
+                    name(result.dtype())));
   }
   if (cotangent.node() == nullptr) {
     if (result.size() == 1) return ops::constant_like(1, result);
@@ -207,10 +207,10 @@ namespace detail {
 GradientFrame::GradientFrame(std::span<const Array> inputs) {
   for (const Array& x : inputs) {
     if (is_floating(x.dtype())) continue;
-    throw DtypeError(fmt::format(
-        "[grad] with respect to an array of {}: only float32 and float64 have gradients; convert "
-        "with astype(x, noyau::float32) first",
-        name(x.dtype())));
+    throw DtypeError(
+        fmt::format("[grad] with respect to an array of {}: only floats have gradients; convert "
+                    "with astype(x, noyau::float32) first",
+                    name(x.dtype())));
   }
   id_ = open_frame();
   try {

@@ -79,8 +79,8 @@ Array matmul(Operand x, Operand y) {
         "[matmul] means nothing for bool: convert with astype(x, noyau::float32), or use "
         "any(expand_dims(a, -1) & expand_dims(b, -3), -2)");
   }
-  a = cast(a, dtype, {});
-  b = cast(b, dtype, {});
+  a = cast(a, computed_in(dtype), {});
+  b = cast(b, computed_in(dtype), {});
   const bool row = a.rank() == 1, column = b.rank() == 1;
   if (row) a = expand_dims(a, 0);
   if (column) b = expand_dims(b, 1);
@@ -88,7 +88,7 @@ Array matmul(Operand x, Operand y) {
   Shape shape = result.shape();
   if (column) shape.erase(shape.rank() - 1);
   if (row) shape.erase(shape.rank() - (column ? 1 : 2));
-  return reshape_view(result, shape, {});
+  return cast(reshape_view(result, shape, {}), dtype, {});
 }
 
 Array outer(Operand x, Operand y) {

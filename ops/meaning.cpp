@@ -133,6 +133,7 @@ const Table& table_of(DType type) {
 }  // namespace
 
 bool computes_in(const OpRow& row, DType compute) {
+  if (is_half(compute)) return false;  // only stored
   switch (row.rule) {
     case TypeRule::arithmetic:
     case TypeRule::comparison:

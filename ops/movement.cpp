@@ -125,7 +125,9 @@ Array reshape_view(const Array& x, const Shape& shape, Caller caller) {
       none ? shape.dense_strides() : reshaped_strides(x.shape(), of.strides, shape);
   if (!strides) {
     // No strides reach these elements in this order: put them in order first.
-    return reshape_view(elementwise(ElementwiseOp::copy, {x}, caller), shape, caller);
+    const Array wide = cast(x, computed_in(x.dtype()), caller);
+    const Array copied = elementwise(ElementwiseOp::copy, {&wide, 1}, caller);
+    return reshape_view(cast(copied, x.dtype(), caller), shape, caller);
   }
   ViewAttributes view{.kind = ViewAttributes::Kind::reshape, .offset = of.offset};
   view.strides = *strides;

@@ -57,7 +57,8 @@ Array pool(NodeKind kind, const Operand& x, Pair window, Pool2dOptions options,
                     operation, w.window[d], side, a.shape()[2 + d], w.low[d]));
   }
   if (shape.elements() == 0) return constant(Scalar::of(0).as(a.dtype()), shape, a.device(), {});
-  return window_node(kind, {a}, shape, w, {});
+  const Array wide = cast(a, computed_in(a.dtype()), {});
+  return cast(window_node(kind, {wide}, shape, w, {}), a.dtype(), {});
 }
 
 }  // namespace

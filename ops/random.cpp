@@ -17,9 +17,8 @@ Array random_node(const Shape& shape, DType dtype, RandomAttributes attributes) 
 
 void check_floating(DType dtype, std::string_view operation) {
   if (is_floating(dtype)) return;
-  throw DtypeError(
-      fmt::format("[{}] of {}: gives float32 or float64; use integers(low, high, shape, dtype)",
-                  operation, name(dtype)));
+  throw DtypeError(fmt::format("[{}] of {}: gives floats; use integers(low, high, shape, dtype)",
+                               operation, name(dtype)));
 }
 
 }  // namespace
@@ -32,6 +31,12 @@ Array Generator::uniform(const Shape& shape, double low, double high, DType dtyp
     throw ValueError(
         fmt::format("[uniform] in [{}, {}): the bounds are finite and low < high", low, high));
   }
+  if (is_half(dtype)) {
+    // As many bits as the significand has, so that nothing is rounded up to 1.
+    const double steps = dtype == float16 ? 2048 : 256;
+    const Array unit = floor(uniform(shape, 0, 1, float32) * steps);
+    return astype(fma(unit, (high - low) / steps, low), dtype);
+  }
   return random_node(shape, dtype,
                      {.distribution = Distribution::uniform,
                       .seed = seed_,
@@ -42,6 +47,7 @@ Array Generator::uniform(const Shape& shape, double low, double high, DType dtyp
 
 Array Generator::normal(const Shape& shape, DType dtype) {
   check_floating(dtype, "normal");
+  if (is_half(dtype)) return astype(normal(shape, float32), dtype);
   return random_node(shape, dtype,
                      {.distribution = Distribution::normal, .seed = seed_, .call = calls_++});
 }

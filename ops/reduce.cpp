@@ -72,7 +72,7 @@ Array position(ReduceOp op, const Operand& operand, const Axes& axes, ReduceOpti
   if (reduced_count(x.shape(), list) <= 1) {
     return constant(Scalar::of(std::int64_t{0}), shape, x.device(), {});
   }
-  x = cast(x, x.dtype() == bool_ ? uint8 : x.dtype(), {});
+  x = cast(x, x.dtype() == bool_ ? uint8 : computed_in(x.dtype()), {});
   return make_node({.kind = NodeKind::arg_reduce,
                     .code = static_cast<std::uint8_t>(op),
                     .dtype = int64,
@@ -81,11 +81,17 @@ Array position(ReduceOp op, const Operand& operand, const Axes& axes, ReduceOpti
                     .attributes = AxesAttributes{list, options.keepdims}});
 }
 
-/// Integers as the floats that mean, var and logsumexp compute in.
+/// What mean, var and logsumexp compute in: integers and halves as wider floats.
 Array floating(const Operand& operand) {
   const Array x = to_array(operand);
-  if (is_floating(x.dtype())) return x;
+  if (is_floating(x.dtype())) return cast(x, computed_in(x.dtype()), {});
   return cast(x, size_of(x.dtype()) <= 2 ? float32 : float64, {});
+}
+
+/// What was computed from `given` by way of floating(): of halves, rounded to them.
+Array narrowed(const Array& computed, const Operand& given) {
+  const DType dtype = given.is_scalar() ? computed.dtype() : given.array().dtype();
+  return is_half(dtype) ? cast(computed, dtype, {}) : computed;
 }
 
 }  // namespace
@@ -105,6 +111,9 @@ Array reduce_node(ReduceOp op, const Array& x, const std::vector<int>& axes, boo
   const std::int64_t count = reduced_count(x.shape(), axes);
   if (count == 0 || shape.elements() == 0) {
     return constant(identity(op, dtype), shape, x.device(), caller);
+  }
+  if (is_half(dtype)) {
+    return cast(reduce_node(op, x, axes, keepdims, float32, caller), dtype, caller);
   }
   const Array input = cast(x, dtype, caller);
   if (count == 1) return reshape_view(input, shape, caller);
@@ -163,15 +172,16 @@ Array mean(Operand x, Axes axes, ReduceOptions options) {
   const CallerScope scope(x.file(), x.line());
   const Array a = floating(x);
   const std::vector<int> list = normalise_axes(axes, a.rank(), "mean");
-  return reduce_node(ReduceOp::sum, a, list, options.keepdims, a.dtype(), {}) /
-         static_cast<double>(reduced_count(a.shape(), list));
+  return narrowed(reduce_node(ReduceOp::sum, a, list, options.keepdims, a.dtype(), {}) /
+                      static_cast<double>(reduced_count(a.shape(), list)),
+                  x);
 }
 
 Array var(Operand x, Axes axes, ReduceOptions options) {
   const CallerScope scope(x.file(), x.line());
   const Array a = floating(x);
   const Axes list(normalise_axes(axes, a.rank(), "var"));
-  return mean(square(a - mean(a, list, {.keepdims = true})), list, options);
+  return narrowed(mean(square(a - mean(a, list, {.keepdims = true})), list, options), x);
 }
 
 Array logsumexp(Operand x, Axes axes, ReduceOptions options) {
@@ -181,22 +191,23 @@ Array logsumexp(Operand x, Axes axes, ReduceOptions options) {
   // The result does not depend on what is subtracted, so neither does its gradient. An infinite
   // maximum subtracts nothing.
   if (reduced_count(a.shape(), list) == 0) {
-    return log(reduce_node(ReduceOp::sum, a, list, options.keepdims, a.dtype(), {}));
+    return narrowed(log(reduce_node(ReduceOp::sum, a, list, options.keepdims, a.dtype(), {})), x);
   }
   const Array largest = stop_gradient(max(a, Axes(list), {.keepdims = true}));
   const Array shift = where(isfinite(largest), largest, 0);
   const Array total = log(sum(exp(a - shift), Axes(list), {.keepdims = true})) + shift;
-  return reshape_view(total, reduced_shape(a.shape(), list, options.keepdims), {});
+  return narrowed(reshape_view(total, reduced_shape(a.shape(), list, options.keepdims), {}), x);
 }
 
 Array softmax(Operand x, Axes axes) {
   const CallerScope scope(x.file(), x.line());
-  const Array a = to_array(x);
+  Array a = to_array(x);
   require_floating(a, "softmax");
+  a = floating(a);
   const Axes list(normalise_axes(axes, a.rank(), "softmax"));
-  if (a.size() == 0) return a;
+  if (a.size() == 0) return narrowed(a, x);
   const Array e = exp(a - stop_gradient(max(a, list, {.keepdims = true})));
-  return e / sum(e, list, {.keepdims = true});
+  return narrowed(e / sum(e, list, {.keepdims = true}), x);
 }
 
 }  // namespace noyau

@@ -11,7 +11,7 @@
 
 namespace noyau::reference {
 
-/// How float32 results are kept.
+/// How results of float32, float16 and bfloat16 are kept.
 enum class Rounding : std::uint8_t {
   none,           ///< in float64 throughout: the oracle of accuracy
   each_operation  ///< rounded after each node, so that exactly rounded operations compare bit by

@@ -348,6 +348,8 @@ Value convert(const Value& x, DType dtype, Rounding rounding) {
       result.integers[i] = x.is_real() ? to_integer(dtype, x.reals[i]) : wrap(dtype, x.integers[i]);
     } else if (x.is_real()) {
       result.reals[i] = rounded(x.reals[i], dtype, rounding);
+    } else if (is_half(dtype) && rounding == Rounding::each_operation) {
+      result.reals[i] = Scalar{x.dtype, x.integers[i]}.as(dtype).to_double();
     } else if (dtype == float32 && rounding == Rounding::each_operation) {  // round once, not twice
       result.reals[i] = is_signed_integer(x.dtype)
                             ? static_cast<float>(static_cast<std::int64_t>(x.integers[i]))

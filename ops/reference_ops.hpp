@@ -12,6 +12,9 @@ using Inputs = std::span<const Value* const>;
 
 /// `value` as a number of `dtype`.
 inline double rounded(double value, DType dtype, Rounding rounding) {
+  if (is_half(dtype) && rounding == Rounding::each_operation) {
+    return Scalar::of(value).as(dtype).to_double();
+  }
   return dtype == float32 && rounding == Rounding::each_operation
              ? static_cast<double>(static_cast<float>(value))
              : value;

@@ -78,6 +78,8 @@ void check(const Operand& image, std::int64_t height, std::int64_t width) {
 Array resize(Operand image, std::int64_t height, std::int64_t width, Resize method) {
   check(image, height, width);
   const Array x = image.array();
+  if (is_half(x.dtype()))
+    return astype(resize(astype(x, float32), height, width, method), x.dtype());
   const std::int64_t h = x.shape()[0], w = x.shape()[1], c = x.shape()[2];
   Array result = x;
   if (height != h) {

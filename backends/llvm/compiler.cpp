@@ -31,7 +31,7 @@
 #include "backends/llvm/stack.hpp"
 #include "core/fault.hpp"
 #include "core/log.hpp"
-#include "jit/inline.hpp"
+#include "jit/legalise.hpp"
 #include "noyau/error.hpp"
 
 namespace noyau::llvm_backend {
@@ -383,7 +383,7 @@ std::shared_ptr<const Kernel> compile(const jit::Program& program, std::optional
   }
   std::shared_ptr<const Kernel> kernel;
   with_large_stack([&] {
-    const jit::Program flat = jit::inline_calls(program);
+    const jit::Program flat = jit::flatten(program);
     const LaneAnalysis lanes = analyse_lanes(flat);
     const Tier chosen = tier ? *tier : choose_tier(lanes);
     kernel = std::make_shared<const Kernel>(
@@ -404,7 +404,7 @@ std::shared_ptr<const Kernel> load(std::span<const std::byte> object, const jit:
     return nullptr;
   }
   try {
-    const jit::Program flat = jit::inline_calls(program);
+    const jit::Program flat = jit::flatten(program);
     return std::make_shared<const Kernel>(flat, analyse_lanes(flat),
                                           std::vector<std::byte>(object.begin(), object.end()),
                                           patience_of(flat, header.tier, patience_with_known));
@@ -416,7 +416,7 @@ std::shared_ptr<const Kernel> load(std::span<const std::byte> object, const jit:
 std::string code_text(const jit::Program& program) {
   std::string text;
   with_large_stack([&] {
-    const jit::Program flat = jit::inline_calls(program);
+    const jit::Program flat = jit::flatten(program);
     const LaneAnalysis lanes = analyse_lanes(flat);
     BorrowedCompiler compiler;
     (*compiler).run(flat, lanes, choose_tier(lanes), &text);

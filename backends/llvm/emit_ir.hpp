@@ -36,7 +36,7 @@ inline constexpr int tile_rows = 32;
 /// time, and long bodies hide what masks cost.
 inline constexpr int most_doubled_instructions = 48;
 
-/// NotImplemented names what gangs cannot do yet. `program` has no calls (jit::inline_calls).
+/// NotImplemented names what gangs cannot do yet. `program` has no calls (jit::flatten).
 /// `gangs_at_once` full gangs of straight code are interleaved.
 std::unique_ptr<llvm::Module> emit_ir(const jit::Program& program, const LaneAnalysis& lanes,
                                       int gangs_at_once, llvm::LLVMContext& context);

@@ -60,7 +60,7 @@ struct LaneAnalysis {
   std::int64_t live_bytes = 0;  ///< of straight code: what a lane's values take at once, at most
 };
 
-/// `program` has no functions left (jit::inline_calls).
+/// `program` has no functions left (jit::flatten).
 LaneAnalysis analyse_lanes(const jit::Program& program);
 
 }  // namespace noyau::llvm_backend

@@ -16,7 +16,6 @@
 #include "core/fault.hpp"
 #include "core/log.hpp"
 #include "jit/compile_threads.hpp"
-#include "jit/inline.hpp"
 #include "jit/legalise.hpp"
 #include "noyau/error.hpp"
 
@@ -199,7 +198,7 @@ Code::~Code() {
 
 Kernel::Kernel(const Target& target, const jit::Program& program, std::shared_ptr<const Code> code)
     : target_(target),
-      program_(jit::inline_calls(program)),
+      program_(jit::flatten(program)),
       hash_(jit::hash(program)),
       code_(std::move(code)),
       done_(may_improve(target, *this->code()) ? 0.0 : never) {}
@@ -253,8 +252,8 @@ std::shared_ptr<const Kernel> compile(const Target& target, const jit::Program& 
     throw CompileError(
         fmt::format("compile: kernel '{}': a fault that a test asked for", program.name));
   }
-  return std::make_shared<const Kernel>(
-      target, program, code_of(target, jit::inline_calls(program), first_tier(target)));
+  return std::make_shared<const Kernel>(target, program,
+                                        code_of(target, jit::flatten(program), first_tier(target)));
 }
 
 std::shared_ptr<const Kernel> load(const Target& target, std::span<const std::byte> object,
@@ -292,7 +291,7 @@ std::shared_ptr<const Kernel> load(const Target& target, std::span<const std::by
 }
 
 std::string code_text(const Target& target, const jit::Program& program) {
-  return emit(target, jit::inline_calls(program), Tier::optimised).kernel.text;
+  return emit(target, jit::flatten(program), Tier::optimised).kernel.text;
 }
 
 }  // namespace noyau::opencl

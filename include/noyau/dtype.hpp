@@ -23,8 +23,10 @@ enum class DType : std::uint8_t {
   uint64,
   float32,
   float64,
+  float16,   ///< IEEE 754 binary16
+  bfloat16,  ///< the upper half of a float32
 };
-inline constexpr int dtype_count = 11;
+inline constexpr int dtype_count = 13;
 
 inline constexpr DType bool_ = DType::boolean;
 inline constexpr DType int8 = DType::int8;
@@ -37,13 +39,17 @@ inline constexpr DType uint32 = DType::uint32;
 inline constexpr DType uint64 = DType::uint64;
 inline constexpr DType float32 = DType::float32;
 inline constexpr DType float64 = DType::float64;
+inline constexpr DType float16 = DType::float16;
+inline constexpr DType bfloat16 = DType::bfloat16;
 
 /// Bytes of one element.
 constexpr std::size_t size_of(DType type) {
-  constexpr std::uint8_t bytes[dtype_count] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
+  constexpr std::uint8_t bytes[dtype_count] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 2, 2};
   return bytes[static_cast<int>(type)];
 }
-constexpr bool is_floating(DType t) { return t == float32 || t == float64; }
+constexpr bool is_floating(DType t) { return t >= float32; }
+/// float16 and bfloat16: stored in 16 bits, computed in float32, each operation rounded once.
+constexpr bool is_half(DType t) { return t >= float16; }
 constexpr bool is_signed_integer(DType t) { return t >= int8 && t <= int64; }
 constexpr bool is_unsigned_integer(DType t) { return t >= uint8 && t <= uint64; }
 constexpr bool is_integer(DType t) { return t >= int8 && t <= uint64; }
@@ -55,8 +61,9 @@ std::ostream& operator<<(std::ostream& out, DType type);
 
 /// The common dtype of two arrays, by the promotion table of the Python array API standard
 /// (2023.12), extended as NumPy does where the standard is silent: int64 with uint64 gives float64,
-/// an integer with a float gives a float (float32 for 8- and 16-bit integers with float32, float64
-/// for wider ones with float32).
+/// an integer with a float gives a float that holds all its values (float32 for 8- and 16-bit
+/// integers with float32, float64 for wider ones; float16 and bfloat16 for 8-bit integers with
+/// these, float32 for 16-bit ones, float64 for wider ones). float16 with bfloat16 gives float32.
 DType promote(DType a, DType b);
 
 /// The DType of a C++ arithmetic type.
@@ -78,7 +85,8 @@ struct Scalar {
   template <class T>
   requires std::is_arithmetic_v<T>
   static Scalar of(T value);
-  /// Converts as astype does: floats to integers truncate and saturate (NaN gives 0).
+  /// Converts as astype does: floats to integers truncate and saturate (NaN gives 0), and what a
+  /// float cannot hold is rounded once, to the nearest, ties to even.
   Scalar as(DType type) const;
   double to_double() const;
   std::int64_t to_int64() const;  ///< saturates; NaN gives 0

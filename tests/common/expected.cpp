@@ -21,18 +21,28 @@ using reference::Value;
 
 constexpr double anything = std::numeric_limits<double>::infinity();
 
-double epsilon(DType dtype) {
-  return dtype == float32 ? std::numeric_limits<float>::epsilon()
-                          : std::numeric_limits<double>::epsilon();
+/// Bits of the fraction, and the exponents of the least and greatest normal numbers.
+struct FloatFormat {
+  int digits, least, greatest;
+};
+FloatFormat format_of(DType dtype) {
+  switch (dtype) {
+    case float16:
+      return {10, -14, 15};
+    case bfloat16:
+      return {7, -126, 127};
+    case float32:
+      return {23, -126, 127};
+    default:
+      return {52, -1022, 1023};
+  }
 }
+
+double epsilon(DType dtype) { return std::ldexp(1.0, -format_of(dtype).digits); }
 double smallest(DType dtype) {
-  return dtype == float32 ? static_cast<double>(std::numeric_limits<float>::denorm_min())
-                          : std::numeric_limits<double>::denorm_min();
+  return std::ldexp(1.0, format_of(dtype).least - format_of(dtype).digits);
 }
-double largest(DType dtype) {
-  return dtype == float32 ? static_cast<double>(std::numeric_limits<float>::max())
-                          : std::numeric_limits<double>::max();
-}
+double largest(DType dtype) { return std::ldexp(2.0 - epsilon(dtype), format_of(dtype).greatest); }
 
 bool all_zero(const std::vector<double>& errors) {
   return std::all_of(errors.begin(), errors.end(), [](double e) { return e == 0; });
@@ -502,9 +512,9 @@ bool acceptable(const Value& got, const Expected& expected, std::size_t i) {
 
 double spacing(double value, DType dtype) {
   if (!std::isfinite(value)) return 0;
-  const int least = dtype == float32 ? -126 : -1022, digits = dtype == float32 ? 23 : 52;
-  const int exponent = value == 0 ? least : std::max(std::ilogb(value), least);
-  return std::ldexp(1.0, exponent - digits);
+  const FloatFormat f = format_of(dtype);
+  const int exponent = value == 0 ? f.least : std::max(std::ilogb(value), f.least);
+  return std::ldexp(1.0, exponent - f.digits);
 }
 
 double ulp_bound(ElementwiseOp op, DType dtype) {

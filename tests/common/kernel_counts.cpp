@@ -40,6 +40,12 @@ const std::vector<KernelCount>& kernel_counts() {
          const Array x = random({100, 30});
          return Arrays{sqrt(abs(x * 2.0 + random({30})) + 1.0) - transpose(transpose(x))};
        }},
+      {"ChainOfHalves", 1,
+       [] {
+         Numbers numbers(43);
+         const Array x = random_array(numbers, float16, {100, 30}, -3, 3);
+         return Arrays{sqrt(abs(x * 2.0 + x) + 1.0) - transpose(transpose(x)), softmax(x)};
+       }},
       {"SeveralOutputs", 1,
        [] {
          const Array x = random({100, 30}), y = random({30});

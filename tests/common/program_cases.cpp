@@ -7,6 +7,7 @@
 #include <string>
 
 #include "jit/interpret.hpp"
+#include "noyau/error.hpp"
 #include "ops/math.hpp"
 
 namespace noyau::jit::testing {
@@ -15,6 +16,9 @@ namespace {
 bool is_nan(const HostBuffer& b, std::size_t k) {
   if (b.dtype == float32) return std::isnan(b.values<float>()[k]);
   if (b.dtype == float64) return std::isnan(b.values<double>()[k]);
+  if (is_half(b.dtype)) {
+    return std::isnan(Scalar{b.dtype, b.values<std::uint16_t>()[k]}.to_double());
+  }
   return false;
 }
 
@@ -122,6 +126,9 @@ void with_type(DType type, Function f) {
       return f(float{});
     case DType::float64:
       return f(double{});
+    case DType::float16:
+    case DType::bfloat16:
+      throw InternalError("C++ has no type for halves");
   }
 }
 
@@ -174,6 +181,16 @@ std::vector<HostBuffer> interpreted(const Program& program, const Extent& extent
 
 std::vector<Scalar> specials(DType type) {
   std::vector<Scalar> found;
+  if (is_half(type)) {
+    for (const Scalar& s : specials(float32)) found.push_back(s.as(type));
+    // The ends of the subnormals, the normals and the NaNs of both.
+    for (const std::uint64_t bits :
+         {0x0001u, 0x007fu, 0x0080u, 0x03ffu, 0x0400u, 0x7bffu, 0x7c00u, 0x7c01u, 0x7f7fu, 0x7f80u,
+          0x7f81u, 0x7fffu, 0x8001u, 0xfbffu, 0xff80u, 0xffffu}) {
+      found.push_back({type, bits});
+    }
+    return found;
+  }
   with_type(type, [&](auto zero) {
     for (const auto v : special_values<decltype(zero)>()) {
       found.push_back(Scalar::of(static_cast<decltype(zero)>(v)));
@@ -194,6 +211,7 @@ HostBuffer zeros(DType type, std::size_t elements) {
 }
 
 bool has_meaning(Opcode op, DType t) {
+  if (is_half(t)) return false;
   if (op == Opcode::sqrt || op == Opcode::floor || op == Opcode::ceil || op == Opcode::trunc ||
       op == Opcode::rint || op == Opcode::fma) {
     return is_floating(t);

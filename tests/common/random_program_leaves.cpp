@@ -34,6 +34,11 @@ std::string text_of(const reference::Value& value) {
       elements.push_back(fmt::format("{}{}", value.integers[i], value.dtype == uint64 ? "u" : ""));
     }
   }
+  if (is_half(value.dtype)) {
+    reference::Value wide = value;
+    wide.dtype = float32;
+    return fmt::format("astype({}, {})", text_of(wide), name(value.dtype));
+  }
   const std::string type = value.dtype == bool_     ? "bool"
                            : value.dtype == float32 ? "float"
                            : value.dtype == float64 ? "double"

@@ -28,6 +28,31 @@ std::vector<double> special_reals() {
   return result;
 }
 
+/// Of a 16-bit float: its least normal number, its least and greatest numbers, its epsilon.
+std::vector<double> special_halves(double normal, double least, double greatest, double epsilon) {
+  std::vector<double> result;
+  for (double v : {0.0, 1.0, 0.5, 1.5, 2.5, 3.0, normal, least, normal - least, greatest, epsilon,
+                   std::numeric_limits<double>::infinity(), 1024.0, 2048.0}) {
+    result.push_back(v);
+    result.push_back(-v);
+  }
+  result.push_back(std::numeric_limits<double>::quiet_NaN());
+  return result;
+}
+
+std::vector<double> special_reals(DType dtype) {
+  switch (dtype) {
+    case float16:
+      return special_halves(0x1p-14, 0x1p-24, 65504, 0x1p-10);
+    case bfloat16:
+      return special_halves(0x1p-126, 0x1p-133, 0x1.fep127, 0x1p-7);
+    case float32:
+      return special_reals<float>();
+    default:
+      return special_reals<double>();
+  }
+}
+
 Value with(DType dtype, const std::vector<std::uint64_t>& integers) {
   Value value(dtype, Shape{static_cast<std::int64_t>(integers.size())});
   for (std::size_t i = 0; i < integers.size(); ++i) {
@@ -52,8 +77,7 @@ double Numbers::unit() { return std::ldexp(static_cast<double>(bits() >> 11), -5
 
 Value special_values(DType dtype) {
   if (is_floating(dtype)) {
-    const std::vector<double> reals =
-        dtype == float32 ? special_reals<float>() : special_reals<double>();
+    const std::vector<double> reals = special_reals(dtype);
     Value value(dtype, Shape{static_cast<std::int64_t>(reals.size())});
     value.reals = reals;
     return value;
@@ -77,7 +101,7 @@ Value random_values(Numbers& numbers, DType dtype, const Shape& shape, double lo
       value.copy_element(i, specials, static_cast<std::size_t>(numbers.between(0, last)));
     } else if (value.is_real()) {
       const double v = low + (high - low) * numbers.unit();
-      value.reals[i] = dtype == float32 ? static_cast<double>(static_cast<float>(v)) : v;
+      value.reals[i] = Scalar::of(v).as(dtype).to_double();
     } else if (dtype == bool_) {
       value.integers[i] = numbers.bits() & 1;
     } else {

@@ -10,8 +10,8 @@
 
 namespace noyau::test {
 
-inline constexpr DType all_dtypes[] = {bool_,  int8,   int16,  int32,   int64,  uint8,
-                                       uint16, uint32, uint64, float32, float64};
+inline constexpr DType all_dtypes[] = {bool_,  int8,   int16,   int32,   int64,   uint8,   uint16,
+                                       uint32, uint64, float32, float64, float16, bfloat16};
 static_assert(std::size(all_dtypes) == dtype_count);
 
 /// A small generator of numbers that is the same everywhere (splitmix64).

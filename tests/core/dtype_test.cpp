@@ -17,8 +17,9 @@ namespace {
 using test::all_dtypes;
 
 TEST(DType, NamesAreNumPys) {
-  const char* expected[dtype_count] = {"bool",   "int8",   "int16",  "int32",   "int64",  "uint8",
-                                       "uint16", "uint32", "uint64", "float32", "float64"};
+  const char* expected[dtype_count] = {"bool",    "int8",    "int16",   "int32",  "int64",
+                                       "uint8",   "uint16",  "uint32",  "uint64", "float32",
+                                       "float64", "float16", "bfloat16"};
   for (DType t : all_dtypes) {
     std::ostringstream out;
     out << t;
@@ -30,21 +31,22 @@ TEST(DType, NamesAreNumPys) {
 // The array API standard 2023.12 (its two integer tables and its floating table), written out; the
 // mixed cells it leaves open (bool with others, integer with float, int64 with uint64) as NumPy 2.
 TEST(DType, PromotionTable) {
-  const char* rows[] = {
-      //      bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64
-      "b     b   i1  i2  i4  i8  u1  u2  u4  u8  f4  f8",
-      "i1    i1  i1  i2  i4  i8  i2  i4  i8  f8  f4  f8",
-      "i2    i2  i2  i2  i4  i8  i2  i4  i8  f8  f4  f8",
-      "i4    i4  i4  i4  i4  i8  i4  i4  i8  f8  f8  f8",
-      "i8    i8  i8  i8  i8  i8  i8  i8  i8  f8  f8  f8",
-      "u1    u1  i2  i2  i4  i8  u1  u2  u4  u8  f4  f8",
-      "u2    u2  i4  i4  i4  i8  u2  u2  u4  u8  f4  f8",
-      "u4    u4  i8  i8  i8  i8  u4  u4  u4  u8  f8  f8",
-      "u8    u8  f8  f8  f8  f8  u8  u8  u8  u8  f8  f8",
-      "f4    f4  f4  f4  f8  f8  f4  f4  f8  f8  f4  f8",
-      "f8    f8  f8  f8  f8  f8  f8  f8  f8  f8  f8  f8"};
-  const std::vector<std::string> codes = {"b",  "i1", "i2", "i4", "i8", "u1",
-                                          "u2", "u4", "u8", "f4", "f8"};
+  const char* rows[] = {//     bool i8  i16 i32 i64 u8  u16 u32 u64 f32 f64 f16 bfloat16
+                        "b     b   i1  i2  i4  i8  u1  u2  u4  u8  f4  f8  f2  bf",
+                        "i1    i1  i1  i2  i4  i8  i2  i4  i8  f8  f4  f8  f2  bf",
+                        "i2    i2  i2  i2  i4  i8  i2  i4  i8  f8  f4  f8  f4  f4",
+                        "i4    i4  i4  i4  i4  i8  i4  i4  i8  f8  f8  f8  f8  f8",
+                        "i8    i8  i8  i8  i8  i8  i8  i8  i8  f8  f8  f8  f8  f8",
+                        "u1    u1  i2  i2  i4  i8  u1  u2  u4  u8  f4  f8  f2  bf",
+                        "u2    u2  i4  i4  i4  i8  u2  u2  u4  u8  f4  f8  f4  f4",
+                        "u4    u4  i8  i8  i8  i8  u4  u4  u4  u8  f8  f8  f8  f8",
+                        "u8    u8  f8  f8  f8  f8  u8  u8  u8  u8  f8  f8  f8  f8",
+                        "f4    f4  f4  f4  f8  f8  f4  f4  f8  f8  f4  f8  f4  f4",
+                        "f8    f8  f8  f8  f8  f8  f8  f8  f8  f8  f8  f8  f8  f8",
+                        "f2    f2  f2  f4  f8  f8  f2  f4  f8  f8  f4  f8  f2  f4",
+                        "bf    bf  bf  f4  f8  f8  bf  f4  f8  f8  f4  f8  f4  bf"};
+  const std::vector<std::string> codes = {"b",  "i1", "i2", "i4", "i8", "u1", "u2",
+                                          "u4", "u8", "f4", "f8", "f2", "bf"};
   for (std::size_t i = 0; i < codes.size(); ++i) {
     std::istringstream row(rows[i]);
     std::string cell;

@@ -49,6 +49,19 @@ TEST_F(Format, LoneElements) {
   EXPECT_EQ(to_string(array(std::vector<bool>{true}, {})), "True");
 }
 
+// As few digits as tell a half from its neighbours.
+TEST_F(Format, Halves) {
+  const auto half = [](const std::vector<double>& v, const Shape& shape, DType dtype = float16) {
+    return to_string(detail::make_array_checked(v.data(), v.size(), float64, shape, dtype));
+  };
+  EXPECT_EQ(half({0.1, 0.2, -3.14159}, {3}), "[ 0.1   0.2  -3.14]");
+  EXPECT_EQ(half({6e-8, 1}, {2}), "[6.e-08 1.e+00]");
+  EXPECT_EQ(half({INFINITY, -1.5, NAN}, {3}), "[ inf -1.5  nan]");
+  EXPECT_EQ(half({0.1}, {}), "0.1");
+  EXPECT_EQ(half({3.14}, {}, bfloat16), "3.14");
+  EXPECT_EQ(half({-1e30}, {1}, bfloat16), "[-1.e+30]");
+}
+
 TEST_F(Format, IntegersBoolsAndNothing) {
   EXPECT_EQ(to_string(array({-1, 10, 100})), "[ -1  10 100]");
   EXPECT_EQ(to_string(array(std::vector<std::uint8_t>{7, 200})), "[  7 200]");

@@ -114,7 +114,7 @@ TEST_P(Elementwise, LayoutsAndBroadcasts) {
                                                              {33, 1}, {0, 4}, {3, 0}};
   Numbers numbers(2);
   int turn = 0;
-  for (DType dtype : {int32, uint8, float32, float64}) {
+  for (DType dtype : {int32, uint8, float32, float64, float16, bfloat16}) {
     for (const auto& [rows, columns] : sizes) {
       for (Layout layout : layouts) {
         SCOPED_TRACE(std::string(name(dtype)) + " " + std::to_string(rows) + " by " +
@@ -186,7 +186,7 @@ TEST_P(Elementwise, CastsBetweenAllPairs) {
 // Composites of the library, and constants that are folded when a node is made.
 TEST_P(Elementwise, CompositesAndFoldedPowers) {
   Numbers numbers(6);
-  for (DType dtype : {float32, float64}) {
+  for (DType dtype : {float32, float64, float16, bfloat16}) {
     const Array x = random_array(numbers, dtype, {257}, 0.1, 5);
     std::vector<Array> results = {clamp(x, 1, 3), softplus(x), softplus(-x), sigmoid(x)};
     for (double exponent : {2.0, 1.0, 0.5, -1.0, 3.0, -2.0, 0.0, 1.5}) {

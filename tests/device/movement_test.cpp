@@ -69,7 +69,7 @@ TEST_P(Movement, ViewsOfViews) {
 }
 
 TEST_P(Movement, RollPadConcatenate) {
-  for (DType dtype : {bool_, int8, int64, float32, float64}) {
+  for (DType dtype : {bool_, int8, int64, float32, float64, float16, bfloat16}) {
     const Array x = make({5, 7}, dtype), y = make({5, 2}, dtype);
     std::vector<Array> results;
     for (std::int64_t shift : {0, 1, -1, 6, 7, -15, 100}) results.push_back(roll(x, shift, 1));

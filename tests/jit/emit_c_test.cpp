@@ -7,7 +7,6 @@
 #include <clocale>
 
 #include "jit/emit_c_text.hpp"
-#include "jit/inline.hpp"
 #include "jit/interpret.hpp"
 #include "jit/legalise.hpp"
 #include "noyau/error.hpp"
@@ -291,7 +290,7 @@ TEST(Legalise, ExchangesThroughSharedMemory) {
 bool agrees_by_lanes(const Program& program, const testing::Extent& extent,
                      const std::vector<std::uint64_t>& parameters,
                      const std::vector<testing::HostBuffer>& buffers) {
-  const auto lanes = loop_over_lanes(inline_calls(program));
+  const auto lanes = loop_over_lanes(flatten(program));
   if (!lanes) return false;
   verify(*lanes);
   std::vector<std::uint64_t> more = parameters;

@@ -504,4 +504,66 @@ if %inside
   yield
 )";
 
+/// float16 and bfloat16 wherever a Program may have them.
+inline constexpr const char* halves_text = R"(program "halves"
+blocks 32, 1, 1
+parameter p: float16
+buffer x: float16 read
+buffer y: bfloat16 written
+buffer z: uint16 written
+shared t: float16[32]
+private s: bfloat16[1]
+%twice = func twice
+  %h: float16 = func_param
+  %f: float32 = convert %h
+  %g = add %f, %f
+  %r: float16 = convert %g
+  return %r
+%i = thread 0
+%b = block 0
+%threads: int64 = constant 32
+%b0 = multiply %b, %threads
+%k = add %b0, %i
+%v = load x[%k]
+%wide: float32 = convert %v
+%nothing: float32 = constant 0
+%negative = less %wide, %nothing
+%chosen = if %negative
+  %called = call %twice, %v
+  %d = result %called, 0
+  yield %d
+else
+  %third: float16 = constant 0.33325195
+  yield %third
+%q = result %chosen, 0
+%either = select %negative, %q, %v
+store t[%i], %either
+barrier
+%last: int64 = constant 31
+%other = subtract %last, %i
+%mirrored = load t[%other]
+%one: int64 = constant 1
+%swapped = shuffle exclusive_or %mirrored, %one
+%step = parameter p
+%wide_step: float32 = convert %step
+%zero: int64 = constant 0
+%three: int64 = constant 3
+loop %zero, %swapped
+  %n = loop_param
+  %sum = loop_param
+  %more = less %n, %three
+while %more
+  %wide_sum: float32 = convert %sum
+  %wide_next = add %wide_sum, %wide_step
+  %next: float16 = convert %wide_next
+  %n2 = add %n, %one
+  yield %n2, %next
+%brain: bfloat16 = convert %sum
+store s[%zero], %brain
+%kept = load s[%zero]
+store y[%k], %kept
+%bits: uint16 = bitcast %sum
+store z[%k], %bits
+)";
+
 }  // namespace noyau::jit::testing

@@ -13,6 +13,7 @@
 
 #include "jit/interpret.hpp"
 #include "jit/program.hpp"
+#include "tests/common/halves.hpp"
 #include "tests/jit/program_texts.hpp"
 
 namespace noyau::jit::testing {
@@ -285,9 +286,48 @@ inline HandWritten scan_program() {
           reference};
 }
 
+inline HandWritten halves_program() {
+  constexpr std::size_t blocks = 4, n = 32 * blocks;
+  const std::uint16_t step = 0x3555;  // 0.33325195
+  const auto of = [](double v) { return test::nearest_half(float16, v); };
+  const auto wide = [](std::uint16_t bits) {
+    return static_cast<float>(test::half_value(float16, bits));
+  };
+  std::vector<std::uint16_t> x;
+  for (float f : random_floats(n, 10)) x.push_back(of(f * 3));
+  x[5] = of(-40000.0);  // twice that is past the end
+  x[6] = 0x8001;
+  const auto buffer = [](DType type, const std::vector<std::uint16_t>& bits) {
+    HostBuffer b = HostBuffer::of(bits);
+    b.dtype = type;
+    return b;
+  };
+  auto reference = [=](std::vector<HostBuffer>& b) {
+    std::vector<std::uint16_t> y(n), z(n);
+    for (std::size_t k = 0; k < n; ++k) {
+      const std::uint16_t from = x[k / 32 * 32 + (31 - (k % 32 ^ 1))];
+      std::uint16_t h = wide(from) < 0 ? of(wide(from) + wide(from)) : from;
+      for (int round = 0; round < 3; ++round) h = of(wide(h) + wide(step));
+      y[k] = test::nearest_half(bfloat16, wide(h));
+      z[k] = h;
+    }
+    b[1] = buffer(bfloat16, y);
+    b[2] = HostBuffer::of(z);
+  };
+  return {"halves",
+          halves_text,
+          false,
+          {blocks, 1, 1},
+          {step},
+          {buffer(float16, x), buffer(bfloat16, std::vector<std::uint16_t>(n)),
+           HostBuffer::of(std::vector<std::uint16_t>(n))},
+          reference};
+}
+
 inline std::vector<HandWritten> hand_written_programs() {
-  return {softmax_program(),    matmul_program(),  histogram_program(),    tree_program(),
-          mandelbrot_program(), stencil_program(), pointer_walk_program(), scan_program()};
+  return {softmax_program(),      matmul_program(),     histogram_program(),
+          tree_program(),         mandelbrot_program(), stencil_program(),
+          pointer_walk_program(), scan_program(),       halves_program()};
 }
 
 }  // namespace noyau::jit::testing

@@ -139,6 +139,19 @@ TEST(Verify, types) {
   expect(after_replacing("%i = thread 0", "%i = item 0"), "item belongs to items programs");
 }
 
+TEST(Verify, halves_are_only_stored_and_converted) {
+  const std::string at = "%w = result %called, 0", half = "%h: float16 = convert %v\n";
+  expect(after_replacing(at, half + "%w = add %h, %h"), "add has no meaning for float16");
+  expect(after_replacing(at, half + "%w = negate %h"), "negate has no meaning for float16");
+  expect(after_replacing(at, half + "%w = less %h, %h"), "compared as float32");
+  expect(
+      after_replacing("%c = less %i, %n", "%c = less %i, %n\n" + half + "%e = select %c, %h, %h"),
+      "valid");
+  expect(after_replacing(at, half + "%w: int16 = bitcast %h"), "valid");
+  expect(after_replacing(at, half + "%w: bfloat16 = convert %h"), "valid");
+  expect(after_replacing("buffer h: int32", "buffer h: bfloat16"), "4 or 8 bytes");
+}
+
 TEST(Verify, memory) {
   expect(after([](Program& p) { find(p, Opcode::load).immediate = 5; }), "memory object 5 of 5");
   expect(after_replacing("store y[%i], %z", "store x[%i], %z"), "not declared as written");
