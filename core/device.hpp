@@ -14,6 +14,7 @@
 #include "jit/program.hpp"
 #include "noyau/device.hpp"
 #include "noyau/dtype.hpp"
+#include "noyau/precision.hpp"
 #include "noyau/shape.hpp"
 
 namespace noyau {
@@ -70,9 +71,9 @@ struct LibraryCall {
   TensorView output;
   std::int64_t stride[2] = {1, 1}, padding_low[2] = {0, 0}, padding_high[2] = {0, 0},
                dilation[2] = {1, 1}, groups = 1;
-  bool bias = false;        ///< the last input is one value for each output channel, added
-  bool relu = false;        ///< max(result, 0) at the end
-  bool tf32 = false;        ///< factors may be rounded to TF32 (noyau/precision.hpp)
+  bool bias = false;  ///< the last input is one value for each output channel, added
+  bool relu = false;  ///< max(result, 0) at the end
+  AllowedPrecision allowed;
   void* context = nullptr;  ///< DeviceBackend::native_context()
 };
 
@@ -86,7 +87,7 @@ class PreparedCall {
   virtual void run(std::span<const void* const> inputs, void* output, void* workspace) = 0;
   /// On a device with a queue of the vendor's: enqueues the call there and returns. What `queue`
   /// and the pointers are is settled between a backend and the modules of its vendor's libraries,
-  /// as is what native_context() gives.
+  /// as is what native_context() gives. RefusedCall when the library will not.
   virtual void enqueue(void* queue, std::span<const void* const> inputs, void* output,
                        void* workspace) {
     (void)queue;
@@ -133,6 +134,7 @@ struct LaunchStep {
       versions;  ///< library: of each input, as PreparedCall::run_versioned says; or empty
   std::int64_t bytes = 0;  ///< copy, fill; kernel: bytes read and written, for logs
   std::string_view name;
+  bool overwrites = false;  ///< writes where values were before the submission
 };
 
 /// A list of steps. Steps run in order.
@@ -190,7 +192,8 @@ class DeviceBackend {
   virtual std::string code(const jit::Program& program) = 0;
 
   /// Queues the steps after everything queued before; returns its ticket. Small work may run at
-  /// once.
+  /// once. RefusedCall (core/refused_call.hpp) when a library refused a call before any step
+  /// overwrote something: what was queued counts for nothing, and another plan may be submitted.
   virtual std::uint64_t submit(Submission submission) = 0;
   /// True when everything up to `ticket` has run.
   virtual bool done(std::uint64_t ticket) const = 0;

@@ -14,7 +14,9 @@
 #include "core/log.hpp"
 #include "core/memory.hpp"
 #include "core/plan_counters.hpp"
+#include "core/refused_call.hpp"
 #include "core/transfer.hpp"
+#include "core/wait.hpp"
 #include "jit/trace.hpp"
 
 namespace noyau {
@@ -42,6 +44,8 @@ Evaluator& evaluator() {
   return *leaked;
 }
 constexpr std::size_t most_plans = 4096;
+/// Of each call in a plan, before the library is at fault that accepts it again and again.
+constexpr std::size_t most_refusals = 16;
 
 /// The memory of one run of a plan.
 struct Memory {
@@ -89,8 +93,12 @@ Submission submission_of(const jit::Plan& plan, const std::shared_ptr<jit::Plan>
     launch.call = step.call.get();
     std::copy(step.extent, step.extent + 3, launch.extent);
     launch.pointers.reserve(step.pointers.size());
-    for (const jit::PlanPointer& p : step.pointers)
-      launch.pointers.push_back(memory.addresses[static_cast<std::size_t>(p.buffer)] + p.offset);
+    for (const jit::PlanPointer& p : step.pointers) {
+      const auto buffer = static_cast<std::size_t>(p.buffer);
+      launch.pointers.push_back(memory.addresses[buffer] + p.offset);
+      launch.overwrites |=
+          p.access != jit::Access::read && plan.buffers[buffer].kind == jit::PlanBuffer::Kind::leaf;
+    }
     launch.parameters.reserve(step.parameters.size());
     for (const jit::ParameterSource& p : step.parameters)
       launch.parameters.push_back(p.slot < 0 ? p.bits
@@ -209,9 +217,29 @@ struct Kept {
   std::vector<Array> arrays;
 };
 
-/// Plans, submits and commits what one device computes.
-void run(const jit::Trace& trace, Kept& kept) {
+/// Plans, submits and commits. RefusedCall: nothing has changed.
+void attempt(const jit::Trace& trace, const PlanKey& key, DeviceBackend& backend, Kept& kept) {
   Evaluator& e = evaluator();
+  auto found = e.plans.find(key);
+  const bool fresh = found == e.plans.end();
+  if (fresh) {
+    auto plan = std::make_shared<jit::Plan>(jit::make_plan(trace, plan_options));
+    if (e.plans.size() >= most_plans) e.plans.clear();
+    found = e.plans.emplace(key, std::move(plan)).first;
+  }
+  (fresh ? plan_counters().made : plan_counters().reused).fetch_add(1, std::memory_order_relaxed);
+  const std::shared_ptr<jit::Plan>& plan = found->second;
+
+  Memory& memory = kept.memory.emplace_back(allocate(*plan, trace, backend));
+  const std::uint64_t ticket = backend.submit(submission_of(*plan, plan, trace, memory));
+  log_steps(*plan, fresh);
+  if (memory.arena) memory.arena->last_use.store(ticket, std::memory_order_release);
+  commit(*plan, trace, memory, ticket);
+}
+
+/// Computes on one device what a trace asks for. Where a library refuses a call, another plan is
+/// made: each refusal takes a way to compute one of the products off the list.
+void run(const jit::Trace& trace, Kept& kept) {
   if (trace.nodes.empty()) return;
   DeviceBackend& backend = trace.device.backend();
   if (!backend.can_run())
@@ -226,21 +254,18 @@ void run(const jit::Trace& trace, Kept& kept) {
                     plan_options.library,
                     plan_options.layouts,
                     plan_options.merge};
-  auto found = e.plans.find(key);
-  const bool fresh = found == e.plans.end();
-  if (fresh) {
-    auto plan = std::make_shared<jit::Plan>(jit::make_plan(trace, plan_options));
-    if (e.plans.size() >= most_plans) e.plans.clear();
-    found = e.plans.emplace(key, std::move(plan)).first;
+  for (std::size_t refusals = 0;; ++refusals) {
+    try {
+      return attempt(trace, key, backend, kept);
+    } catch (const RefusedCall& refusal) {
+      evaluator().plans.erase(key);
+      wait_until_idle(backend);
+      kept.memory.pop_back();  // for the next attempt; leaves are their nodes'
+      plan_counters().refused_calls.fetch_add(1, std::memory_order_relaxed);
+      logging::warn_once(refusal.what());
+      if (refusals >= most_refusals * trace.nodes.size()) throw;
+    }
   }
-  (fresh ? plan_counters().made : plan_counters().reused).fetch_add(1, std::memory_order_relaxed);
-  const std::shared_ptr<jit::Plan>& plan = found->second;
-
-  Memory& memory = kept.memory.emplace_back(allocate(*plan, trace, backend));
-  log_steps(*plan, fresh);
-  const std::uint64_t ticket = backend.submit(submission_of(*plan, plan, trace, memory));
-  if (memory.arena) memory.arena->last_use.store(ticket, std::memory_order_release);
-  commit(*plan, trace, memory, ticket);
 }
 
 /// The same for roots that need no transfer any more. What their groups need is left alone where
@@ -256,12 +281,19 @@ jit::Resolved wait_for(const Array& array) {
   const jit::Resolved base = jit::resolve(array.node(), array.output());
   Node& node = *base.node;
   Buffer& buffer = *node.storage[static_cast<std::size_t>(base.output)].buffer;
-  try {
-    buffer.device->wait(buffer.written.load(std::memory_order_acquire));
-  } catch (...) {
-    std::lock_guard lock(evaluator().mutex);
+  const auto fail = [&node](bool refused) {
+    const std::lock_guard lock(evaluator().mutex);
     node.failure = std::current_exception();
     node.status.store(NodeStatus::failed, std::memory_order_release);
+    if (refused) evaluator().plans.clear();  // some of them have the call
+  };
+  try {
+    buffer.device->wait(buffer.written.load(std::memory_order_acquire));
+  } catch (const RefusedCall&) {
+    fail(true);
+    throw;
+  } catch (...) {
+    fail(false);
     throw;
   }
   return base;

@@ -7,7 +7,6 @@
 #include "core/fold.hpp"
 #include "core/node_group.hpp"
 #include "noyau/error.hpp"
-#include "noyau/precision.hpp"
 #include "ops/op_table.hpp"
 
 namespace noyau {
@@ -143,7 +142,7 @@ Array make_node(const NodeSpec& spec) {
   node->number = next_number.fetch_add(1, std::memory_order_relaxed);
   node->file = scope_file != nullptr ? scope_file : spec.file;
   node->line = scope_file != nullptr ? scope_line : spec.line;
-  node->tf32 = allowed_precision().tf32;
+  node->allowed = allowed_precision();
   node->inputs.reserve(spec.inputs.size());
   for (const Array& input : spec.inputs) {
     node->inputs.emplace_back(input);

@@ -17,6 +17,7 @@
 #include "noyau/array.hpp"
 #include "noyau/device.hpp"
 #include "noyau/dtype.hpp"
+#include "noyau/precision.hpp"
 #include "noyau/shape.hpp"
 
 namespace noyau {
@@ -163,7 +164,7 @@ struct Node {
   std::uint64_t frame = 0;     ///< the innermost open gradient frame it depends on; 0: none
   const char* file = nullptr;  ///< the caller's line; never part of a node's identity
   int line = 0;
-  bool tf32 = false;  ///< products may round their factors to TF32: Precision when it was made
+  AllowedPrecision allowed;  ///< what products may lose: Precision when it was made
 
   // who holds it
   std::atomic<std::uint32_t> references{0};  ///< handles, inputs, bases, frames together

@@ -263,6 +263,8 @@ const std::vector<ModuleReport>& module_reports() {
 }
 
 std::vector<const LibraryRoutine*> routines_for(const DeviceBackend& device) {
+  static const bool used = environment::number("NOYAU_LIBRARIES", 1, 0, 1) != 0;
+  if (!used) return {};
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
   const std::string name = device.name();

@@ -42,7 +42,7 @@ struct ModuleReport {
 };
 const std::vector<ModuleReport>& module_reports();
 
-/// The routines registered for a device.
+/// The routines registered for a device; none with NOYAU_LIBRARIES=0.
 std::vector<const LibraryRoutine*> routines_for(const DeviceBackend& device);
 
 /// All devices; loads every module.

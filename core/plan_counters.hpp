@@ -15,6 +15,8 @@ struct PlanCounters {
   /// Runs of a plan as one graph of its device, parameters of such graphs that were changed between
   /// runs, and plans that the device refused to make or run a graph of: each of those is a bug.
   std::atomic<std::int64_t> graph_runs{0}, graph_patches{0}, graph_failures{0};
+  /// Plans given up because a vendor's library refused a call at its launch (core/refused_call).
+  std::atomic<std::int64_t> refused_calls{0};
 };
 PlanCounters& plan_counters();
 

@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/products.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
+#include <string_view>
 
 namespace noyau {
 namespace {
@@ -118,6 +121,57 @@ std::optional<Product> product_of(const LibraryCall& call) {
   swap_if_transposed(p);
   fold_batch_into_rows(p);
   return p;
+}
+
+namespace {
+
+constexpr std::int64_t most_launches = 64;
+
+std::optional<BlasMatrix> blas_matrix(int pointer, const Matrix& m, std::int64_t rows,
+                                      std::int64_t columns, std::int64_t batch_stride) {
+  if (is_row_major(m, columns))
+    return BlasMatrix{pointer, rows, columns, m.row, batch_stride, false};
+  if (is_column_major(m, rows))
+    return BlasMatrix{pointer, columns, rows, m.column, batch_stride, true};
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<BlasProduct> blas_product_of(const LibraryCall& call) {
+  const auto product = product_of(call);
+  if (!product || product->relu) return std::nullopt;
+  const Product& p = *product;
+  const DType dtype = call.output.dtype;
+  if (dtype != float32 && dtype != float64) return std::nullopt;
+  BlasProduct blas{p.m, p.k, p.n, {}, {}, {}, 1, p.batch, p.bias};
+  Batch inner{1, 0, 0, 0};
+  if (!blas.outer.empty()) {
+    inner = blas.outer.back();
+    blas.outer.pop_back();
+  }
+  blas.batch = inner.extent;
+  const auto a = blas_matrix(p.swapped ? 1 : 0, p.a, p.m, p.k, inner.a);
+  const auto b = blas_matrix(p.swapped ? 0 : 1, p.b, p.k, p.n, inner.b);
+  const auto out = blas_matrix(-1, p.out, p.m, p.n, inner.out);
+  if (!a || !b || !out || out->transposed || rounds_of(blas.outer) > most_launches)
+    return std::nullopt;
+  blas.a = *a;
+  blas.b = *b;
+  blas.out = *out;
+  return blas;
+}
+
+std::string describe(const LibraryCall& call) {
+  constexpr std::string_view kinds[] = {"matmul", "convolution", "convolution_input_gradient",
+                                        "convolution_weight_gradient"};
+  const auto view = [](const TensorView& v) {
+    return fmt::format("{} {}", name(v.dtype), to_string(v.shape));
+  };
+  std::string text(kinds[static_cast<std::size_t>(call.kind)]);
+  for (std::size_t k = 0; k < call.inputs.size(); ++k)
+    text += (k == 0 ? " of " : ", ") + view(call.inputs[k]);
+  return text + " to " + view(call.output) + (call.relu ? ", relu" : "");
 }
 
 std::int64_t rounds_of(const std::vector<Batch>& axes) {

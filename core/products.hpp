@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/device.hpp"
@@ -49,6 +50,30 @@ std::optional<Product> product_of(const LibraryCall& call);
 std::int64_t rounds_of(const std::vector<Batch>& axes);
 /// The elements from each operand's beginning to its matrix of the `round`-th of them; extent 0.
 Batch batch_at(const std::vector<Batch>& axes, std::int64_t round);
+
+/// A matrix of a product as it lies: lines of `length` elements, `leading` apart. The lines are its
+/// rows, or its columns where it is transposed.
+struct BlasMatrix {
+  int pointer = 0;  ///< which input; -1: the output
+  std::int64_t lines = 0, length = 0, leading = 1, batch_stride = 0;
+  bool transposed = false;
+};
+
+/// A product in the terms of a BLAS: out = op(a) op(b) by rows, for a batch whose matrices lie
+/// equally far apart. By columns the same is out^T = op(b)^T op(a)^T.
+struct BlasProduct {
+  std::int64_t m = 0, k = 0, n = 0;
+  BlasMatrix a, b, out;  ///< out is never transposed
+  std::int64_t batch = 1;
+  std::vector<Batch> outer;  ///< further axes of batch, each index of which is a launch: 64 at most
+  bool bias = false;         ///< inputs[2], of n values
+};
+/// The product of float32 or float64 that a call asks for, if it is one that a BLAS can do; nullopt
+/// for a call with relu.
+std::optional<BlasProduct> blas_product_of(const LibraryCall& call);
+
+/// "matmul of float32 (6, 8), float32 (8, 12) to float32 (6, 12)", for messages.
+std::string describe(const LibraryCall& call);
 
 /// The three arrays of a convolution, whichever of them is computed.
 struct ConvolutionViews {

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <thread>
@@ -12,6 +13,7 @@
 #include "core/fault.hpp"
 #include "core/forked.hpp"
 #include "core/log.hpp"
+#include "core/refused_call.hpp"
 
 namespace noyau {
 
@@ -68,10 +70,16 @@ std::uint64_t DeviceQueue::submit(Submission submission) {
   try {
     job.failure = failures_.of(job.after);
     if (!job.failure) enqueue(held, job);
+  } catch (const RefusedCall&) {
+    job.failure = std::current_exception();
+    job.abandoned = std::none_of(held.steps.data(), job.at == nullptr ? held.steps.data() : job.at,
+                                 [](const LaunchStep& step) { return step.overwrites; });
   } catch (...) {
     job.failure = std::current_exception();
   }
+  const std::exception_ptr refusal = job.abandoned ? job.failure : nullptr;
   mark(job);
+  if (refusal) std::rethrow_exception(refusal);
   return job.ticket;
 }
 
@@ -85,7 +93,9 @@ void DeviceQueue::retire() {
     settle(job);
     // What it read may have failed meanwhile: then what it computed is worth nothing.
     const std::exception_ptr earlier = failures_.of(job.after);
-    if (earlier) failures_.add(job.ticket, earlier, true);
+    if (job.abandoned) {
+      // Nobody has its ticket.
+    } else if (earlier) failures_.add(job.ticket, earlier, true);
     else if (job.failure) failures_.add(job.ticket, job.failure);
     completed_.store(job.ticket, std::memory_order_release);
     finished.push_back(std::move(pending_.front()));

@@ -70,10 +70,12 @@ class DeviceQueue : public Queue {
     std::shared_ptr<const void> owner;  ///< of executables, calls and names
     std::vector<std::uint64_t> after;   ///< the tickets that it reads from
     std::exception_ptr failure;
+    const LaunchStep* at = nullptr;  ///< what is being enqueued; nullptr: nothing has been
+    bool abandoned = false;          ///< begun in vain: another submission does the same
   };
 
   virtual std::shared_ptr<Job> make_job() = 0;
-  /// Enqueues the steps.
+  /// Enqueues the steps, each noted in job.at before.
   virtual void enqueue(const Submission& submission, Job& job) = 0;
   /// Enqueues what tells that the job is over; where that fails, waits until it is.
   virtual void mark(Job& job) noexcept = 0;

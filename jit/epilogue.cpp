@@ -47,13 +47,15 @@ Match match_sum(const Trace& trace, const TraceNode& sum) {
 
 /// Whether a routine does the product with its epilogue, in row-major memory or with channels last.
 bool taken(const Trace& trace, std::int32_t i, const DeviceBackend& device) {
-  auto call = library_call(trace, plain_layouts(trace), i);
+  const auto call = library_call(trace, plain_layouts(trace), i);
   if (!call) return false;
   if (routine_for(device, *call)) return true;
   if (call->kind == LibraryCall::Kind::matmul) return false;
-  for (TensorView* image : {&call->inputs[0], &call->output})
+  LibraryCall last = *call;
+  for (TensorView* image : {&last.inputs[0], &last.output})
     image->strides = channels_last(image->shape);
-  return routine_for(device, *call) != nullptr;
+  const LibraryRoutine* routine = routine_for(device, last);
+  return routine != nullptr && routine->prefers_channels_last(*call);
 }
 
 /// Lets node i do the product with its bias, and the relu if i is one; `between` are then the nodes

@@ -183,7 +183,7 @@ std::optional<LibraryCall> library_call(const Trace& trace, const Layouts& layou
     call.inputs.push_back(view->view);
   }
   call.context = trace.device.backend().native_context();
-  call.tf32 = t.source->tf32;
+  call.allowed = t.source->allowed;
   call.bias = t.bias;
   call.relu = t.relu;
   if (t.bias) {  // broadcast: one value a channel of an image, a column of a matrix

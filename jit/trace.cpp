@@ -183,9 +183,10 @@ class Words {
 
 void append_identity(const Trace& trace, const TraceNode& t, std::vector<std::uint64_t>& words) {
   Words w(words);
+  const AllowedPrecision allowed = is_product(t.kind) ? t.source->allowed : AllowedPrecision{};
   w.put(static_cast<std::uint64_t>(t.kind) | std::uint64_t{t.code} << 8 |
-        static_cast<std::uint64_t>(t.dtype) << 16 |
-        std::uint64_t{is_product(t.kind) && t.source->tf32} << 24);
+        static_cast<std::uint64_t>(t.dtype) << 16 | std::uint64_t{allowed.tf32} << 24 |
+        std::uint64_t{allowed.bf16} << 25);
   // With or without the reduced axes: the same elements.
   const bool reduction = t.kind == NodeKind::reduce || t.kind == NodeKind::arg_reduce;
   if (!reduction) w.put(t.shape());

@@ -12,16 +12,20 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "backends/clblast/scratch.hpp"
+#include "backends/clblast/status.hpp"
 #include "backends/opencl/place.hpp"
 #include "backends/opencl/pose.hpp"
 #include "backends/opencl/status.hpp"
 #include "core/log.hpp"
 #include "core/products.hpp"
+#include "core/refused_call.hpp"
 #include "noyau/error.hpp"
 
 namespace noyau::clblast {
@@ -32,37 +36,16 @@ using ::clblast::StatusCode;
 using ::clblast::Transpose;
 
 constexpr std::string_view routine_name = "clblast.matmul";
-constexpr std::int64_t most_rounds = 64;  ///< of launches, for axes of batch that are not one
 /// Elements from the first to the last of an operand: CLBlast's kernels count with 32 bits.
 constexpr std::int64_t most_elements = std::int64_t{1} << 30;
 
-/// A matrix by rows; transposed when it lies by columns.
-struct Operand {
-  int pointer = 0;  ///< which input; -1: the output
-  std::int64_t leading = 1, batch_stride = 0;
-  bool transposed = false;
-
-  Transpose transpose() const { return transposed ? Transpose::kYes : Transpose::kNo; }
-};
-
-/// out[m, n] = op(a) op(b), by rows.
 struct Problem {
   cl_command_queue queue = nullptr;
   DType dtype = float32;
-  std::int64_t m = 0, n = 0, k = 0;
-  Operand a, b, out;
-  std::int64_t batch = 1;
-  std::vector<Batch> outer;
+  BlasProduct product;
 };
 
 // ---- check
-
-std::optional<Operand> operand(int pointer, const Matrix& m, std::int64_t rows,
-                               std::int64_t columns, std::int64_t stride) {
-  if (is_row_major(m, columns)) return Operand{pointer, m.row, stride, false};
-  if (is_column_major(m, rows)) return Operand{pointer, m.column, stride, true};
-  return std::nullopt;
-}
 
 bool fits(const TensorView& view) {
   std::int64_t last = 0;
@@ -76,31 +59,13 @@ bool fits(const TensorView& view) {
 }
 
 std::optional<Problem> check(const LibraryCall& call) {
-  const auto product = product_of(call);
-  if (!product || product->relu || product->bias || call.context == nullptr) return std::nullopt;
-  const Product& p = *product;
-  const DType dtype = call.output.dtype;
-  if (dtype != float32 && dtype != float64) return std::nullopt;
-  if (!is_row_major(p.out, p.n) || !fits(call.output)) return std::nullopt;
+  auto product = blas_product_of(call);
+  if (!product || product->bias || call.context == nullptr || !fits(call.output))
+    return std::nullopt;
   for (const TensorView& input : call.inputs)
     if (!fits(input)) return std::nullopt;
-  Problem problem{
-      static_cast<cl_command_queue>(call.context), dtype, p.m, p.n, p.k, {}, {}, {}, 1, p.batch};
-  Batch inner{1, 0, 0, 0};
-  if (!problem.outer.empty()) {
-    inner = problem.outer.back();
-    problem.outer.pop_back();
-  }
-  problem.batch = inner.extent;
-  if (rounds_of(problem.outer) > most_rounds) return std::nullopt;
-  const auto a = operand(p.swapped ? 1 : 0, p.a, p.m, p.k, inner.a);
-  const auto b = operand(p.swapped ? 0 : 1, p.b, p.k, p.n, inner.b);
-  const auto out = operand(-1, p.out, p.m, p.n, inner.out);
-  if (!a || !b || !out || out->transposed) return std::nullopt;
-  problem.a = *a;
-  problem.b = *b;
-  problem.out = *out;
-  return problem;
+  return Problem{static_cast<cl_command_queue>(call.context), call.output.dtype,
+                 std::move(*product)};
 }
 
 // ---- choose
@@ -112,6 +77,9 @@ cl_device_id device_of(cl_command_queue queue) {
 }
 
 std::size_t size(std::int64_t n) { return static_cast<std::size_t>(n); }
+Transpose transpose_of(const BlasMatrix& m) {
+  return m.transposed ? Transpose::kYes : Transpose::kNo;
+}
 
 /// Where an operand is: the buffer and the elements before it, which CLBlast counts with 32 bits.
 /// Far in a large buffer it gets the rest of that buffer.
@@ -145,29 +113,28 @@ class At {
 };
 
 template <class T>
-StatusCode enqueue_product(const Problem& p, const At& a, const At& b, const At& out,
+StatusCode enqueue_product(const BlasProduct& p, const At& a, const At& b, const At& out,
                            cl_command_queue queue, cl_mem temporary) {
   if (p.batch == 1) {
-    return ::clblast::Gemm<T>(Layout::kRowMajor, p.a.transpose(), p.b.transpose(), size(p.m),
+    return ::clblast::Gemm<T>(Layout::kRowMajor, transpose_of(p.a), transpose_of(p.b), size(p.m),
                               size(p.n), size(p.k), T{1}, a.handle, a.offset, size(p.a.leading),
                               b.handle, b.offset, size(p.b.leading), T{0}, out.handle, out.offset,
                               size(p.out.leading), &queue, nullptr, temporary);
   }
   return ::clblast::GemmStridedBatched<T>(
-      Layout::kRowMajor, p.a.transpose(), p.b.transpose(), size(p.m), size(p.n), size(p.k), T{1},
-      a.handle, a.offset, size(p.a.leading), size(p.a.batch_stride), b.handle, b.offset,
+      Layout::kRowMajor, transpose_of(p.a), transpose_of(p.b), size(p.m), size(p.n), size(p.k),
+      T{1}, a.handle, a.offset, size(p.a.leading), size(p.a.batch_stride), b.handle, b.offset,
       size(p.b.leading), size(p.b.batch_stride), T{0}, out.handle, out.offset, size(p.out.leading),
       size(p.out.batch_stride), size(p.batch), &queue, nullptr);
 }
 
 /// What a product of such operands wants wherever they begin.
 template <class T>
-std::size_t temporary_bytes(const Problem& p) {
+std::size_t temporary_bytes(const BlasProduct& p, cl_command_queue queue) {
   if (p.batch > 1) return 0;  // CLBlast finds its own
   std::size_t bytes = 0;
-  cl_command_queue queue = p.queue;
   const StatusCode status = ::clblast::GemmTempBufferSize<T>(
-      Layout::kRowMajor, p.a.transpose(), p.b.transpose(), size(p.m), size(p.n), size(p.k), 1,
+      Layout::kRowMajor, transpose_of(p.a), transpose_of(p.b), size(p.m), size(p.n), size(p.k), 1,
       size(p.a.leading), 1, size(p.b.leading), 1, size(p.out.leading), &queue, bytes);
   return status == StatusCode::kSuccess ? bytes : 0;
 }
@@ -176,16 +143,8 @@ std::size_t temporary_bytes(const Problem& p) {
 template <class T>
 bool try_out(cl_command_queue queue, bool batched) {
   constexpr std::int64_t n = 3, batch = 2;
-  const Problem p{queue,
-                  float32,
-                  n,
-                  n,
-                  n,
-                  {0, n, n * n, false},
-                  {1, n, n * n, true},
-                  {-1, n, n * n, false},
-                  batched ? batch : 1,
-                  {}};
+  const BlasMatrix rows{0, n, n, n, n * n, false}, columns{1, n, n, n, n * n, true};
+  const BlasProduct p{n, n, n, rows, columns, rows, batched ? batch : 1, {}, false};
   std::vector<T> a(n * n * batch), b(n * n * batch), found(n * n * batch), wanted = found;
   for (std::size_t k = 0; k < a.size(); ++k) {
     a[k] = static_cast<T>(k % 7) - 2;
@@ -224,38 +183,65 @@ bool try_out(cl_command_queue queue, bool batched) {
   return false;
 }
 
-/// Devices on which CLBlast is worth it, where it works. Remembered by queue and kind of product.
-bool choose(const Problem& p) {
-  const cl_device_id device = device_of(p.queue);
-  cl_device_type type = 0;
-  clGetDeviceInfo(device, CL_DEVICE_TYPE, sizeof type, &type, nullptr);
-  if ((type & CL_DEVICE_TYPE_CPU) != 0 && !opencl::pose().gpu) return false;
+/// Whether CLBlast works on a device of this queue, for a dtype, one product or a batch.
+bool works(const Problem& p) {
   static auto& mutex = *new std::mutex;
   static auto& known = *new std::map<std::tuple<cl_command_queue, DType, bool>, bool>;
   const std::lock_guard lock(mutex);
-  const bool batched = p.batch > 1;
+  const bool batched = p.product.batch > 1;
   const auto key = std::tuple(p.queue, p.dtype, batched);
   if (const auto found = known.find(key); found != known.end()) return found->second;
   cl_device_fp_config doubles = 0;
-  clGetDeviceInfo(device, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof doubles, &doubles, nullptr);
+  clGetDeviceInfo(device_of(p.queue), CL_DEVICE_DOUBLE_FP_CONFIG, sizeof doubles, &doubles,
+                  nullptr);
   try {
-    const bool works = p.dtype == float64 ? doubles != 0 && try_out<double>(p.queue, batched)
-                                          : try_out<float>(p.queue, batched);
-    return known[key] = works;
+    const bool does = p.dtype == float64 ? doubles != 0 && try_out<double>(p.queue, batched)
+                                         : try_out<float>(p.queue, batched);
+    return known[key] = does;
   } catch (const Error& error) {  // no memory now: perhaps later
     logging::warn_once(error.what());
     return false;
   }
 }
 
+/// The calls that CLBlast refused at their launch, in words.
+class Refused {
+ public:
+  static Refused& calls() {
+    static auto& made = *new Refused;
+    return made;
+  }
+  bool has(const std::pair<cl_command_queue, std::string>& call) {
+    const std::lock_guard lock(mutex_);
+    return !calls_.empty() && calls_.contains(call);
+  }
+  void add(std::pair<cl_command_queue, std::string> call) {
+    const std::lock_guard lock(mutex_);
+    calls_.insert(std::move(call));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<std::pair<cl_command_queue, std::string>> calls_;
+};
+
+/// Devices on which CLBlast is worth it, where it works.
+bool choose(const Problem& p, const LibraryCall& call) {
+  cl_device_type type = 0;
+  clGetDeviceInfo(device_of(p.queue), CL_DEVICE_TYPE, sizeof type, &type, nullptr);
+  if ((type & CL_DEVICE_TYPE_CPU) != 0 && !opencl::pose().gpu) return false;
+  return works(p) && !Refused::calls().has({p.queue, describe(call)});
+}
+
 // ---- set, launch
 
 class PreparedMatmul final : public PreparedCall {
  public:
-  explicit PreparedMatmul(Problem problem)
+  PreparedMatmul(Problem problem, std::string words)
       : p_(std::move(problem)),
-        temporary_(p_.dtype == float64 ? temporary_bytes<double>(p_) : temporary_bytes<float>(p_)) {
-  }
+        words_(std::move(words)),
+        temporary_(p_.dtype == float64 ? temporary_bytes<double>(p_.product, p_.queue)
+                                       : temporary_bytes<float>(p_.product, p_.queue)) {}
 
   void run(std::span<const void* const>, void*, void*) override {
     throw InternalError("clblast.matmul: runs on a queue alone");
@@ -264,29 +250,46 @@ class PreparedMatmul final : public PreparedCall {
   void enqueue(void* queue, std::span<const void* const> inputs, void* output,
                void* workspace) override {
     (void)workspace;
-    const auto rounds = rounds_of(p_.outer);
+    const auto rounds = rounds_of(p_.product.outer);
     for (std::int64_t round = 0; round < rounds; ++round)
-      launch(static_cast<cl_command_queue>(queue), inputs, output, batch_at(p_.outer, round));
+      launch(static_cast<cl_command_queue>(queue), inputs, output,
+             batch_at(p_.product.outer, round));
   }
 
  private:
   void launch(cl_command_queue queue, std::span<const void* const> inputs, const void* output,
               const Batch& moved) const {
+    const BlasProduct& p = p_.product;
     const auto at = [&](const void* pointer, std::int64_t elements) {
       const auto& place = *static_cast<const opencl::Place*>(pointer);
       const std::size_t bytes = size_of(p_.dtype);
       return At(place.handle, place.offset / bytes + size(elements), bytes);
     };
-    const At a = at(inputs[size(p_.a.pointer)], moved.a),
-             b = at(inputs[size(p_.b.pointer)], moved.b), out = at(output, moved.out);
-    const cl_mem temporary = scratch(queue, temporary_);
-    const StatusCode status = p_.dtype == float64
-                                  ? enqueue_product<double>(p_, a, b, out, queue, temporary)
-                                  : enqueue_product<float>(p_, a, b, out, queue, temporary);
-    opencl::check_launch(static_cast<cl_int>(status), routine_name, "the product");
+    const At a = at(inputs[size(p.a.pointer)], moved.a), b = at(inputs[size(p.b.pointer)], moved.b),
+             out = at(output, moved.out);
+    cl_mem temporary = nullptr;
+    try {
+      temporary = scratch(queue, temporary_);
+    } catch (const OutOfMemory& error) {
+      refuse(error.what());
+    }
+    check_launch(p_.dtype == float64 ? enqueue_product<double>(p, a, b, out, queue, temporary)
+                                     : enqueue_product<float>(p, a, b, out, queue, temporary));
+  }
+
+  void check_launch(StatusCode code) const {
+    const auto status = static_cast<cl_int>(code);
+    if (code == StatusCode::kSuccess) return;
+    if (opencl::is_lost(status)) opencl::check_launch(status, routine_name, words_);
+    refuse(status_text(code));
+  }
+  [[noreturn]] void refuse(std::string_view why) const {
+    Refused::calls().add({p_.queue, words_});
+    throw RefusedCall(routine_name, words_, why);
   }
 
   const Problem p_;
+  const std::string words_;
   const std::size_t temporary_;
 };
 
@@ -296,14 +299,14 @@ class MatmulRoutine final : public LibraryRoutine {
 
   bool accepts(const LibraryCall& call) const override {
     const auto problem = check(call);
-    return problem && choose(*problem);
+    return problem && choose(*problem, call);
   }
 
   std::unique_ptr<PreparedCall> prepare(const LibraryCall& call) const override {
     auto problem = check(call);
-    if (!problem || !choose(*problem))
+    if (!problem || !choose(*problem, call))
       throw InternalError("clblast.matmul: prepares a call it does not accept");
-    return std::make_unique<PreparedMatmul>(std::move(*problem));
+    return std::make_unique<PreparedMatmul>(std::move(*problem), describe(call));
   }
 };
 

@@ -31,6 +31,7 @@ Functions load() {
     throw DeviceError(
         fmt::format("{}: of another version than is known; {}", f.description, remedy));
   }
+  library.find(f.get_status_name, "cublasLtGetStatusName");
   library.find(f.get_status_string, "cublasLtGetStatusString");
   library.find(f.create, "cublasLtCreate");
   library.find(f.matmul, "cublasLtMatmul");
@@ -63,16 +64,19 @@ Handle handle_of(void* context) {
   const cuda::ContextScope scope(static_cast<cuda::Context>(context));
   Handle handle = nullptr;
   if (const Status status = functions().create(&handle); status != success) {
-    throw DeviceError(fmt::format("cublasLtCreate failed: {} ({}); {}", status,
-                                  functions().get_status_string(status), remedy));
+    throw DeviceError(fmt::format("cublasLtCreate failed: {}; {}", status_text(status), remedy));
   }
   return handles[context] = handle;
 }
 
+std::string status_text(Status status) {
+  return fmt::format("{} ({}: {})", status, functions().get_status_name(status),
+                     functions().get_status_string(status));
+}
+
 void check(Status status, const char* call) {
   if (status == success) return;
-  throw InternalError(
-      fmt::format("{} failed: {} ({})", call, status, functions().get_status_string(status)));
+  throw InternalError(fmt::format("{} failed: {}", call, status_text(status)));
 }
 
 }  // namespace noyau::cublaslt

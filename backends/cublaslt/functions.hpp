@@ -25,9 +25,15 @@ struct HeuristicResult {
   int reserved[4];
 };
 
-inline constexpr Status success = 0, not_supported = 15;
+inline constexpr Status success = 0, execution_failed = 13, not_supported = 15;
 enum DataType : int { real_32 = 0, real_64 = 1 };
-enum ComputeType : int { compute_32 = 68, compute_64 = 70, compute_32_tf32 = 77 };
+/// The last two round factors of float32 as they say; their sums are in float32.
+enum ComputeType : int {
+  compute_32 = 68,
+  compute_64 = 70,
+  compute_32_bf16 = 75,
+  compute_32_tf32 = 77
+};
 enum LayoutAttribute : int { batch_count = 5, batch_stride = 6 };
 enum OperationAttribute : int { transpose_a = 3, transpose_b = 4, epilogue = 7, bias_pointer = 8 };
 enum PreferenceAttribute : int {
@@ -45,6 +51,7 @@ inline constexpr std::uint32_t reduce_in_compute_type = 2;
 /// Each member is the function `cublasLt` + its name.
 struct Functions {
   std::size_t (*get_version)();
+  const char* (*get_status_name)(Status);
   const char* (*get_status_string)(Status);
   Status (*create)(Handle*);
   Status (*matmul)(Handle, Operation, const void* alpha, const void* a, Layout, const void* b,
@@ -74,6 +81,8 @@ const Functions& functions();
 /// The handle of a context (a CUcontext), made when it is first asked for. DeviceError.
 Handle handle_of(void* context);
 
+/// "15 (CUBLAS_STATUS_NOT_SUPPORTED: the requested functionality is not supported)"
+std::string status_text(Status status);
 /// InternalError naming the call unless `status` is success.
 void check(Status status, const char* call);
 

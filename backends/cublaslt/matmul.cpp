@@ -1,7 +1,7 @@
-// Matrix products of f32 and f64: any order of axes, any batches, a bias on the way. TF32 when the
-// caller allows it. What comes after a bias stays with generated kernels: cuBLASLt does not say
-// what its relu makes of NaN, and its gelu is another.
-// SPDX-License-Identifier: Apache-2.0
+// Matrix products of f32 and f64: any order of axes, any batches, a bias on the way. bfloat16 and
+// TF32 where the caller allows them. What comes after a bias stays with generated kernels: cuBLASLt
+// does not say what its relu makes of NaN, and its gelu is another. SPDX-License-Identifier:
+// Apache-2.0
 #include "backends/cublaslt/matmul.hpp"
 
 #include <fmt/format.h>
@@ -10,6 +10,8 @@
 #include <limits>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -17,6 +19,7 @@
 #include "backends/cuda/driver.hpp"
 #include "core/log.hpp"
 #include "core/products.hpp"
+#include "core/refused_call.hpp"
 #include "noyau/error.hpp"
 
 namespace noyau::cublaslt {
@@ -24,75 +27,42 @@ namespace {
 
 constexpr std::string_view routine_name = "cublaslt.matmul";
 constexpr std::size_t most_workspace = std::size_t{32} << 20;
-constexpr std::int64_t most_rounds = 64;  ///< of launches, for axes of batch that are not one
 
-/// A matrix by columns, as cuBLASLt sees all of them; op() transposes what lies by rows.
-struct Operand {
-  int pointer = 0;  ///< which input; -1: the output
-  std::int64_t rows = 0, columns = 0, leading = 1, batch_stride = 0;
-  bool transposed = false;
-};
-
-/// d[rows, columns] = op(a) op(b), all by columns: the transpose of the product by rows.
 struct Problem {
   void* context = nullptr;
   DType dtype = float32;
-  bool tf32 = false, bias = false;
-  Operand a, b, d;
-  std::int64_t batch = 1;
-  std::vector<Batch> outer;  ///< .a and .b of the product, not of the operands here
+  AllowedPrecision allowed;
+  BlasProduct product;
 
   DataType type() const { return dtype == float64 ? real_64 : real_32; }
-  ComputeType compute() const {
-    if (dtype == float64) return compute_64;
-    return dtype == float32 && tf32 ? compute_32_tf32 : compute_32;
+  /// What the sums may be computed in, the fastest first.
+  std::vector<ComputeType> computes() const {
+    if (dtype == float64) return {compute_64};
+    std::vector<ComputeType> all;
+    if (allowed.bf16) all.push_back(compute_32_bf16);
+    if (allowed.bf16 || allowed.tf32) all.push_back(compute_32_tf32);
+    all.push_back(compute_32);
+    return all;
   }
   auto key() const {
-    std::vector<std::int64_t> words = {static_cast<std::int64_t>(dtype), tf32, bias, batch};
-    for (const Operand* o : {&a, &b, &d}) {
-      words.insert(words.end(), {o->rows, o->columns, o->leading, o->batch_stride, o->transposed});
-    }
+    std::vector<std::int64_t> words = {static_cast<std::int64_t>(dtype), allowed.tf32, allowed.bf16,
+                                       product.bias, product.batch};
+    for (const BlasMatrix* m : {&product.a, &product.b, &product.out})
+      words.insert(words.end(), {m->lines, m->length, m->leading, m->batch_stride, m->transposed});
     return std::pair(context, words);
   }
 };
 
 // ---- check
 
-/// `m` of rows x columns as it lies: by columns, or by rows and then transposed.
-std::optional<Operand> operand(int pointer, const Matrix& m, std::int64_t rows,
-                               std::int64_t columns, std::int64_t stride) {
-  if (is_row_major(m, columns)) return Operand{pointer, columns, rows, m.row, stride, false};
-  if (is_column_major(m, rows)) return Operand{pointer, rows, columns, m.column, stride, true};
-  return std::nullopt;
-}
-
 std::optional<Problem> check(const LibraryCall& call) {
-  const auto product = product_of(call);
-  if (!product || product->relu || call.context == nullptr) return std::nullopt;
-  const Product& p = *product;
-  const DType dtype = call.output.dtype;
-  if (dtype != float32 && dtype != float64) return std::nullopt;
-  if (!is_row_major(p.out, p.n)) return std::nullopt;
-  Problem problem{call.context, dtype, call.tf32, p.bias, {}, {}, {}, 1, p.batch};
-  Batch inner{1, 0, 0, 0};
-  if (!problem.outer.empty()) {
-    inner = problem.outer.back();
-    problem.outer.pop_back();
-  }
-  problem.batch = inner.extent;
-  // By columns everything is transposed: out^T = b^T a^T.
-  const auto a = operand(p.swapped ? 0 : 1, p.b, p.k, p.n, inner.b);
-  const auto b = operand(p.swapped ? 1 : 0, p.a, p.m, p.k, inner.a);
-  const auto d = operand(-1, p.out, p.m, p.n, inner.out);
+  auto product = blas_product_of(call);
+  if (!product || call.context == nullptr) return std::nullopt;
   constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
-  if (!a || !b || !d || rounds_of(problem.outer) > most_rounds || inner.extent > most)
-    return std::nullopt;
-  for (const Operand* o : {&*a, &*b, &*d})
-    if (o->rows > most || o->columns > most || o->leading > most) return std::nullopt;
-  problem.a = *a;
-  problem.b = *b;
-  problem.d = *d;
-  return problem;
+  if (product->batch > most) return std::nullopt;
+  for (const BlasMatrix* m : {&product->a, &product->b, &product->out})
+    if (m->lines > most || m->length > most || m->leading > most) return std::nullopt;
+  return Problem{call.context, call.output.dtype, call.allowed, std::move(*product)};
 }
 
 // ---- choose
@@ -113,27 +83,27 @@ class Owned {
   Status (*destroy_)(T);
 };
 
-/// A problem in cuBLASLt's descriptors.
+/// A problem in cuBLASLt's descriptors. It sees all matrices by columns, and so the transpose of
+/// each: its first factor is our second.
 struct Descriptors {
   Owned<Operation> operation{functions().matmul_desc_destroy};
   Owned<Layout> a{functions().matrix_layout_destroy}, b{functions().matrix_layout_destroy},
       d{functions().matrix_layout_destroy};
 
-  explicit Descriptors(const Problem& p) {
-    const Functions& f = functions();
-    const DataType scale = p.dtype == float64 ? real_64 : real_32;
-    cublaslt::check(f.matmul_desc_create(&operation.value, p.compute(), scale),
+  Descriptors(const Problem& p, ComputeType compute) {
+    const BlasProduct& product = p.product;
+    cublaslt::check(functions().matmul_desc_create(&operation.value, compute, p.type()),
                     "cublasLtMatmulDescCreate");
-    if (p.a.transposed) set(transpose_a, transposed);
-    if (p.b.transposed) set(transpose_b, transposed);
-    if (p.bias) {
+    if (product.b.transposed) set(transpose_a, transposed);
+    if (product.a.transposed) set(transpose_b, transposed);
+    if (product.bias) {
       set(epilogue, epilogue_bias);
       // The heuristic wants some address; the call sets its own.
       set(bias_pointer, reinterpret_cast<const void*>(std::uintptr_t{256}));
     }
-    describe(a.value, p, p.a);
-    describe(b.value, p, p.b);
-    describe(d.value, p, p.d);
+    describe(a.value, p, product.b);
+    describe(b.value, p, product.a);
+    describe(d.value, p, product.out);
   }
   template <class Value>
   void set(OperationAttribute attribute, const Value& value) {
@@ -143,17 +113,17 @@ struct Descriptors {
   }
 
  private:
-  static void describe(Layout& layout, const Problem& p, const Operand& o) {
+  static void describe(Layout& layout, const Problem& p, const BlasMatrix& m) {
     const Functions& f = functions();
-    cublaslt::check(f.matrix_layout_create(&layout, p.type(), static_cast<std::uint64_t>(o.rows),
-                                           static_cast<std::uint64_t>(o.columns), o.leading),
+    cublaslt::check(f.matrix_layout_create(&layout, p.type(), static_cast<std::uint64_t>(m.length),
+                                           static_cast<std::uint64_t>(m.lines), m.leading),
                     "cublasLtMatrixLayoutCreate");
-    if (p.batch == 1) return;
-    const auto count = static_cast<std::int32_t>(p.batch);
+    if (p.product.batch == 1) return;
+    const auto count = static_cast<std::int32_t>(p.product.batch);
     cublaslt::check(f.matrix_layout_set_attribute(layout, batch_count, &count, sizeof count),
                     "cublasLtMatrixLayoutSetAttribute");
     cublaslt::check(
-        f.matrix_layout_set_attribute(layout, batch_stride, &o.batch_stride, sizeof o.batch_stride),
+        f.matrix_layout_set_attribute(layout, batch_stride, &m.batch_stride, sizeof m.batch_stride),
         "cublasLtMatrixLayoutSetAttribute");
   }
 };
@@ -188,39 +158,63 @@ std::optional<Choice> ask(const Problem& p, const Descriptors& described, std::u
 /// Two choices: pointers into the middle of arrays may be multiples of an element alone.
 constexpr std::uint32_t good_alignment = 16;
 struct Chosen {
+  ComputeType compute;
   Choice aligned, any;
 };
 
-/// Remembered by shape. Nothing when cuBLASLt does not do it, or does not work here.
-std::optional<Chosen> choose(const Problem& p) {
-  static auto& mutex = *new std::mutex;
-  static auto& known =
-      *new std::map<std::pair<void*, std::vector<std::int64_t>>, std::optional<Chosen>>;
-  const std::lock_guard lock(mutex);
-  const auto key = p.key();
-  if (const auto found = known.find(key); found != known.end()) return found->second;
-  std::optional<Chosen> chosen;
-  try {
-    const cuda::ContextScope scope(static_cast<cuda::Context>(p.context));
-    Descriptors described(p);
+std::optional<Chosen> ask(const Problem& p) {
+  const cuda::ContextScope scope(static_cast<cuda::Context>(p.context));
+  for (const ComputeType compute : p.computes()) {
+    Descriptors described(p, compute);
     const auto aligned = ask(p, described, good_alignment);
-    if (p.bias) {
+    if (p.product.bias) {
       described.set(bias_pointer, reinterpret_cast<const void*>(std::uintptr_t{size_of(p.dtype)}));
     }
     const auto any = ask(p, described, static_cast<std::uint32_t>(size_of(p.dtype)));
-    if (aligned && any) chosen = Chosen{*aligned, *any};
-  } catch (const std::exception& error) {  // generated kernels do it then
-    logging::warn_once(error.what());
+    if (aligned && any) return Chosen{compute, *aligned, *any};
   }
-  return known[key] = chosen;
+  return std::nullopt;
 }
+
+/// What was chosen, by shape; nothing where cuBLASLt does not do it, or does not work here.
+class Choices {
+ public:
+  static Choices& all() {
+    static auto& made = *new Choices;  // leaked: calls come until the very end
+    return made;
+  }
+  std::optional<Chosen> find(const Problem& p) {
+    const std::lock_guard lock(mutex_);
+    const auto key = p.key();
+    if (const auto found = known_.find(key); found != known_.end()) return found->second;
+    std::optional<Chosen> chosen;
+    try {
+      chosen = ask(p);
+    } catch (const std::exception& error) {  // generated kernels do it then
+      logging::warn_once(error.what());
+    }
+    return known_[key] = chosen;
+  }
+  void strike(const Problem& p) {
+    const std::lock_guard lock(mutex_);
+    known_[p.key()] = std::nullopt;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::pair<void*, std::vector<std::int64_t>>, std::optional<Chosen>> known_;
+};
 
 // ---- set, launch
 
 class PreparedMatmul final : public PreparedCall {
  public:
-  PreparedMatmul(Problem problem, const Chosen& chosen)
-      : p_(std::move(problem)), chosen_(chosen), described_(p_), handle_(handle_of(p_.context)) {}
+  PreparedMatmul(Problem problem, const Chosen& chosen, std::string words)
+      : p_(std::move(problem)),
+        chosen_(chosen),
+        words_(std::move(words)),
+        described_(p_, chosen.compute),
+        handle_(handle_of(p_.context)) {}
 
   std::int64_t workspace_bytes() const override {
     return static_cast<std::int64_t>(
@@ -232,10 +226,10 @@ class PreparedMatmul final : public PreparedCall {
 
   void enqueue(void* stream, std::span<const void* const> inputs, void* output,
                void* workspace) override {
-    if (p_.bias) described_.set(bias_pointer, inputs[2]);
-    const std::int64_t rounds = rounds_of(p_.outer);
+    if (p_.product.bias) described_.set(bias_pointer, inputs[2]);
+    const std::int64_t rounds = rounds_of(p_.product.outer);
     for (std::int64_t round = 0; round < rounds; ++round)
-      launch(stream, inputs, output, workspace, batch_at(p_.outer, round));
+      launch(stream, inputs, output, workspace, batch_at(p_.product.outer, round));
   }
 
  private:
@@ -245,27 +239,36 @@ class PreparedMatmul final : public PreparedCall {
     const auto moved = [&](const void* pointer, std::int64_t elements) {
       return static_cast<const std::byte*>(pointer) + elements * size;
     };
-    const std::byte* a = moved(inputs[static_cast<std::size_t>(p_.a.pointer)], at.b);
-    const std::byte* b = moved(inputs[static_cast<std::size_t>(p_.b.pointer)], at.a);
+    const std::byte* a = moved(inputs[static_cast<std::size_t>(p_.product.b.pointer)], at.b);
+    const std::byte* b = moved(inputs[static_cast<std::size_t>(p_.product.a.pointer)], at.a);
     auto* d = const_cast<std::byte*>(moved(output, at.out));
     const auto bits = reinterpret_cast<std::uintptr_t>(a) | reinterpret_cast<std::uintptr_t>(b) |
                       reinterpret_cast<std::uintptr_t>(d) |
-                      (p_.bias ? reinterpret_cast<std::uintptr_t>(inputs[2]) : 0);
+                      (p_.product.bias ? reinterpret_cast<std::uintptr_t>(inputs[2]) : 0);
     const Choice& choice = bits % good_alignment == 0 ? chosen_.aligned : chosen_.any;
     const float one = 1, zero = 0;
     const double double_one = 1, double_zero = 0;
     const bool wide = p_.dtype == float64;
-    cublaslt::check(functions().matmul(handle_, described_.operation.value,
-                                       wide ? static_cast<const void*>(&double_one) : &one, a,
-                                       described_.a.value, b, described_.b.value,
-                                       wide ? static_cast<const void*>(&double_zero) : &zero, d,
-                                       described_.d.value, d, described_.d.value, &choice.algorithm,
-                                       workspace, choice.workspace_bytes, stream),
-                    "cublasLtMatmul");
+    check_launch(functions().matmul(
+        handle_, described_.operation.value, wide ? static_cast<const void*>(&double_one) : &one, a,
+        described_.a.value, b, described_.b.value,
+        wide ? static_cast<const void*>(&double_zero) : &zero, d, described_.d.value, d,
+        described_.d.value, &choice.algorithm, workspace, choice.workspace_bytes, stream));
+  }
+
+  void check_launch(Status status) const {
+    if (status == success) return;
+    if (status == execution_failed) {
+      throw LaunchError(
+          fmt::format("{}: {} failed: {}", routine_name, words_, status_text(status)));
+    }
+    Choices::all().strike(p_);
+    throw RefusedCall(routine_name, words_, status_text(status));
   }
 
   const Problem p_;
   const Chosen chosen_;
+  const std::string words_;
   Descriptors described_;
   const Handle handle_;
 };
@@ -276,14 +279,14 @@ class MatmulRoutine final : public LibraryRoutine {
 
   bool accepts(const LibraryCall& call) const override {
     const auto problem = check(call);
-    return problem && choose(*problem);
+    return problem && Choices::all().find(*problem);
   }
 
   std::unique_ptr<PreparedCall> prepare(const LibraryCall& call) const override {
-    const auto problem = check(call);
-    const auto chosen = problem ? choose(*problem) : std::nullopt;
+    auto problem = check(call);
+    const auto chosen = problem ? Choices::all().find(*problem) : std::nullopt;
     if (!chosen) throw InternalError("cublaslt.matmul: prepares a call it does not accept");
-    return std::make_unique<PreparedMatmul>(*problem, *chosen);
+    return std::make_unique<PreparedMatmul>(std::move(*problem), *chosen, describe(call));
   }
 };
 

@@ -10,6 +10,7 @@
 #include "core/forked.hpp"
 #include "core/log.hpp"
 #include "core/plan_counters.hpp"
+#include "core/refused_call.hpp"
 
 namespace noyau::cuda {
 namespace {
@@ -207,6 +208,9 @@ bool PlanGraph::run(const std::vector<ReadyStep>& steps, Stream stream, Stream c
       return true;
     }
     words = status_text(status);
+  } catch (const RefusedCall&) {
+    drop();
+    throw;
   } catch (const std::exception& error) {
     words = error.what();
   }

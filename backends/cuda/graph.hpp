@@ -37,7 +37,7 @@ class PlanGraph {
 
   /// Runs the steps on `stream`: made a graph at first, then what has changed in it is set.
   /// `captures` is a stream on which nothing runs. False when the driver will have none of it: then
-  /// nothing has been enqueued, and it is not tried again.
+  /// nothing has been enqueued, and it is not tried again. RefusedCall, likewise, from a library.
   bool run(const std::vector<ReadyStep>& steps, Stream stream, Stream captures);
 
  private:

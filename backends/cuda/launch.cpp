@@ -189,6 +189,7 @@ void Queue::enqueue(const Submission& submission, Job& job) {
   auto& ours = static_cast<CudaJob&>(job);
   if (run_as_graph(submission, ours)) return;
   for (const LaunchStep& step : submission.steps) {
+    job.at = &step;
     pass_launch_fault_point(step.name);
     if (logging::level() >= 2) enqueue_timed(step, ours);
     else enqueue_step(step, ours);

@@ -91,17 +91,19 @@ HandleScope::HandleScope(void* context) {
     const cuda::ContextScope scope(static_cast<cuda::Context>(context));
     if (const Status status = functions().create(&its.handle); status != success) {
       its.handle = nullptr;
-      throw DeviceError(fmt::format("cudnnCreate failed: {} ({}); {}", status,
-                                    functions().get_error_string(status), remedy));
+      throw DeviceError(fmt::format("cudnnCreate failed: {}; {}", status_text(status), remedy));
     }
   }
   handle_ = its.handle;
 }
 
+std::string status_text(Status status) {
+  return fmt::format("{} ({})", status, functions().get_error_string(status));
+}
+
 void check(Status status, const char* call) {
   if (status == success) return;
-  throw InternalError(
-      fmt::format("{} failed: {} ({})", call, status, functions().get_error_string(status)));
+  throw InternalError(fmt::format("{} failed: {}", call, status_text(status)));
 }
 
 }  // namespace noyau::cudnn

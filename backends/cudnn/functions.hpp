@@ -16,7 +16,9 @@ using Filter = struct FilterOfDnn*;
 using ConvolutionDescriptor = struct ConvolutionOfDnn*;
 using Activation = struct ActivationOfDnn*;
 
-inline constexpr Status success = 0, not_supported = 3000;  // and what is above it up to 3999
+inline constexpr Status success = 0, not_supported = 3000;
+/// Of the GPU, not of the call.
+constexpr bool is_failure_of_execution(Status status) { return status >= 5000 && status < 6000; }
 enum DataType : int { real_32 = 0, real_64 = 1 };
 enum Format : int { nchw = 0, nhwc = 1 };
 enum Mode : int { cross_correlation = 1 };
@@ -117,6 +119,8 @@ class HandleScope {
   Handle handle_ = nullptr;
 };
 
+/// "3000 (CUDNN_STATUS_NOT_SUPPORTED)"
+std::string status_text(Status status);
 /// InternalError naming the call unless `status` is success.
 void check(Status status, const char* call);
 

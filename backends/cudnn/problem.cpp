@@ -1,24 +1,15 @@
-// Descriptors, and the choice among cuDNN's algorithms.
+// Calls in cuDNN's descriptors.
 // SPDX-License-Identifier: Apache-2.0
 #include "backends/cudnn/problem.hpp"
 
 #include <limits>
-#include <map>
-#include <mutex>
-#include <string>
-#include <vector>
 
-#include "backends/cuda/driver.hpp"
-#include "core/log.hpp"
 #include "core/products.hpp"
-#include "noyau/error.hpp"
 
 namespace noyau::cudnn {
 namespace {
 
 constexpr std::int64_t most_elements = std::numeric_limits<std::int32_t>::max();
-constexpr std::size_t most_workspace = std::size_t{1} << 30;
-constexpr int most_algorithms = 8;
 
 bool is_dense(const TensorView& view) {
   std::int64_t stride = 1;
@@ -38,20 +29,6 @@ std::int64_t stride_of(const TensorView& view, int axis) {
 }
 
 int narrow(std::int64_t value) { return static_cast<int>(value); }
-
-std::vector<std::int64_t> words_of(const LibraryCall& call) {
-  std::vector<std::int64_t> words = {call.groups, call.bias, call.relu, call.tf32};
-  for (int k = 0; k < 2; ++k)
-    words.insert(words.end(), {call.stride[k], call.padding_low[k], call.dilation[k]});
-  const auto put = [&](const TensorView& view) {
-    words.push_back(static_cast<std::int64_t>(view.dtype));
-    words.insert(words.end(), view.shape.begin(), view.shape.end());
-    words.insert(words.end(), view.strides.begin(), view.strides.end());
-  };
-  for (const TensorView& view : call.inputs) put(view);
-  put(call.output);
-  return words;
-}
 
 }  // namespace
 
@@ -115,7 +92,7 @@ void Descriptors::describe(const LibraryCall& call) {
                                         narrow(call.stride[1]), narrow(call.dilation[0]),
                                         narrow(call.dilation[1]), cross_correlation, type),
         "cudnnSetConvolution2dDescriptor");
-  check(f.set_convolution_math_type(convolution, call.tf32 ? default_math : fma_math),
+  check(f.set_convolution_math_type(convolution, may_round(call) ? default_math : fma_math),
         "cudnnSetConvolutionMathType");
   check(f.set_convolution_group_count(convolution, narrow(call.groups)),
         "cudnnSetConvolutionGroupCount");
@@ -127,52 +104,6 @@ void Descriptors::describe(const LibraryCall& call) {
   check(f.create_activation_descriptor(&activation), "cudnnCreateActivationDescriptor");
   check(f.set_activation_descriptor(activation, activation_relu, propagate_nan, 0),
         "cudnnSetActivationDescriptor");
-}
-
-std::optional<Choice> choose(std::string_view routine, const LibraryCall& call, const Ask& ask,
-                             const AskWorkspace& workspace,
-                             const std::function<bool(Algorithm)>& usable) {
-  using Key = std::tuple<std::string_view, void*, std::vector<std::int64_t>>;
-  static auto& mutex = *new std::mutex;
-  static auto& known = *new std::map<Key, std::optional<Choice>>;
-  const std::lock_guard lock(mutex);
-  const Key key{routine, call.context, words_of(call)};
-  if (const auto found = known.find(key); found != known.end()) return found->second;
-  std::optional<Choice> chosen;
-  try {
-    const HandleScope handle(call.context);
-    const cuda::ContextScope scope(static_cast<cuda::Context>(call.context));
-    const Descriptors descriptors(call);
-    Performance all[most_algorithms] = {};
-    int found = 0;
-    if (ask(handle.get(), descriptors, most_algorithms, &found, all) != success) found = 0;
-    for (int k = 0; k < found && !chosen; ++k) {
-      const Performance& p = all[k];
-      const bool rounds = p.math == tensor_math || p.math == converting_math;
-      if (p.status != success || p.determinism != deterministic || (rounds && !call.tf32) ||
-          !usable(p.algorithm))
-        continue;
-      Choice choice{p.algorithm, 0};
-      if (workspace(handle.get(), descriptors, p.algorithm, &choice.workspace_bytes) == success &&
-          choice.workspace_bytes <= most_workspace)
-        chosen = choice;
-    }
-  } catch (const std::exception& error) {  // generated kernels do it then
-    logging::warn_once(error.what());
-  }
-  return known[key] = chosen;
-}
-
-void PreparedConvolution::enqueue(void* stream, std::span<const void* const> inputs, void* output,
-                                  void* workspace) {
-  const HandleScope handle(context_);
-  check(functions().set_stream(handle.get(), stream), "cudnnSetStream");
-  Status status = launch_(handle.get(), descriptors_, choice_, scalars_, inputs, output, workspace);
-  if (otherwise_ && status >= not_supported && status < not_supported + 1000) {
-    status =
-        launch_(handle.get(), descriptors_, {*otherwise_, 0}, scalars_, inputs, output, nullptr);
-  }
-  check(status, routine_.c_str());
 }
 
 }  // namespace noyau::cudnn

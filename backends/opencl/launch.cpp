@@ -197,8 +197,10 @@ void Queue::enqueue_step(const LaunchStep& step, const Held& held, ClJob& job) {
 std::shared_ptr<Queue::Job> Queue::make_job() { return std::make_shared<ClJob>(); }
 
 void Queue::enqueue(const Submission& submission, Job& job) {
-  for (const LaunchStep& step : submission.steps)
+  for (const LaunchStep& step : submission.steps) {
+    job.at = &step;
     enqueue_step(step, submission.keep_alive, static_cast<ClJob&>(job));
+  }
 }
 
 void Queue::mark(Job& job) noexcept {

@@ -87,6 +87,11 @@ bool is_out_of_memory(cl_int status) {
   return row != nullptr && row->memory;
 }
 
+bool is_lost(cl_int status) {
+  const Known* row = find(status);
+  return row != nullptr && row->meaning == lost;
+}
+
 void check(cl_int status, std::string_view device, std::string_view call) {
   check_as<DeviceError>(status, device, call);
 }

@@ -15,6 +15,8 @@ std::string status_text(cl_int status);
 std::string explained(cl_int status);
 /// True for statuses of a device, or a driver, that has no memory left: trimming may help.
 bool is_out_of_memory(cl_int status);
+/// True for statuses after which this process cannot use the device any more.
+bool is_lost(cl_int status);
 
 /// Unless `status` is CL_SUCCESS, OutOfMemory or else DeviceError that names the call.
 void check(cl_int status, std::string_view device, std::string_view call);

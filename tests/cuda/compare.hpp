@@ -26,14 +26,29 @@ inline Array filled(std::vector<std::int64_t> extents, int seed, DType dtype = f
   return astype(array(all, Shape(extents)), dtype);
 }
 
-/// Checks, too, that no plan was made a second time and no graph refused.
+/// Checks, too, that no plan was made a second time, and that nothing was refused unless told so.
 class VendorTest : public ::testing::Test {
  protected:
   void SetUp() override { fake_cuda::forget(); }
   void TearDown() override {
     EXPECT_EQ(plan_counters().made_plain, plain_);
     EXPECT_EQ(plan_counters().graph_failures, failures_);
+    EXPECT_TRUE(told_ || refused_calls() == 0) << "a fake refused what nobody told it to";
+    accept_all();
   }
+
+  /// Makes the fake library refuse the launches named so, with this status of its own.
+  void refuse(const std::string& launch, int status) {
+    told_ = true;
+    refused_.push_back(launch);
+    fake_cuda::fail(launch, status);
+  }
+  void accept_all() {
+    for (const std::string& launch : refused_) fake_cuda::fail(launch, 0);
+    refused_.clear();
+  }
+  /// Plans given up for it in this test.
+  std::int64_t refused_calls() const { return plan_counters().refused_calls - refusals_; }
 
   /// What the fake libraries were asked to run.
   static std::vector<std::string> routines() {
@@ -70,7 +85,10 @@ class VendorTest : public ::testing::Test {
 
  private:
   const std::int64_t plain_ = plan_counters().made_plain,
-                     failures_ = plan_counters().graph_failures;
+                     failures_ = plan_counters().graph_failures,
+                     refusals_ = plan_counters().refused_calls;
+  bool told_ = false;
+  std::vector<std::string> refused_;
 };
 
 using Calls = std::vector<std::string>;

@@ -37,6 +37,21 @@ TEST_F(Cudnn, Tf32WhereTheCallerAllowsIt) {
               return conv2d(filled({2, 3, 9, 8}, 1), filled({4, 3, 3, 3}, 2));
             }),
             Calls{"convolution algorithm 1 math 0"});
+  // There is no bfloat16 in its math of float32; TF32 keeps more.
+  EXPECT_EQ(same([] {
+              const Precision allowed({.bf16 = true});
+              return conv2d(filled({2, 3, 9, 8}, 1), filled({4, 3, 3, 3}, 2));
+            }),
+            Calls{"convolution algorithm 1 math 0"});
+  // 1 + 2^-11 is 1 in TF32.
+  const auto sum_of_one = [] {
+    return conv2d(full({1, 1, 2, 2}, 1 + 0x1p-11, float32), ones({1, 1, 2, 2}, float32))
+        .item<float>();
+  };
+  const DeviceScope scope(device("cuda:0"));
+  EXPECT_EQ(sum_of_one(), 4 + 0x1p-9f);
+  const Precision allowed({.tf32 = true});
+  EXPECT_EQ(sum_of_one(), 4);
 }
 
 TEST_F(Cudnn, BiasAndReluOnTheWay) {
@@ -52,13 +67,50 @@ TEST_F(Cudnn, BiasAndReluOnTheWay) {
             Calls{"convolution algorithm 1 math 3 bias relu"});
 }
 
-TEST_F(Cudnn, WhatIsRefusedAfterAllIsComputedAnotherWay) {
-  fake_cuda::fail("cudnn algorithm 1", 1);
+TEST_F(Cudnn, WhatIsRefusedAtItsLaunchIsComputedAnotherWay) {
+  const auto layer = [] { return conv2d(filled({2, 3, 5, 5}, 1), filled({4, 3, 3, 3}, 2)); };
+  refuse("convolution algorithm 1", 3000);
+  EXPECT_EQ(same(layer), Calls{"convolution algorithm 0 math 3"});
+  refuse("convolution algorithm 0", 3000);
+  EXPECT_EQ(same(layer), Calls{});
+  EXPECT_EQ(refused_calls(), 2);
+  // It is remembered, of that call alone.
+  accept_all();
+  EXPECT_EQ(same([&] { return layer() * 2.0f; }), Calls{});
   EXPECT_EQ(same([] {
-              return conv2d(filled({2, 3, 5, 5}, 1), filled({4, 3, 3, 3}, 2));
+              return conv2d(filled({2, 3, 5, 5}, 1), filled({5, 3, 3, 3}, 2));
             }),
-            Calls{"convolution algorithm 0 math 3"});
-  fake_cuda::fail("cudnn algorithm 1", 0);
+            Calls{"convolution algorithm 1 math 3"});
+  EXPECT_EQ(refused_calls(), 2);
+}
+
+TEST_F(Cudnn, AnEpilogueThatIsRefusedIsComputedApart) {
+  refuse("convolution algorithm 1 bias relu", 3000);
+  refuse("convolution algorithm 0 bias relu", 3000);
+  const auto layer = [] {
+    return relu(conv2d(filled({1, 3, 5, 5}, 1), filled({4, 3, 3, 2}, 2)) + filled({1, 4, 1, 1}, 3));
+  };
+  EXPECT_EQ(same(layer), Calls{"convolution algorithm 1 math 3"});
+  EXPECT_EQ(refused_calls(), 2);
+}
+
+TEST_F(Cudnn, GradientsThatAreRefusedAreGenerated) {
+  const auto gradients = [] {
+    const Array x = filled({1, 3, 6, 7}, 1), w = filled({4, 3, 3, 3}, 2);
+    const auto all = grad(
+        [](std::span<const Array> v) {
+          const Array y = conv2d(v[0], v[1]);
+          return sum(y * y);
+        },
+        std::vector<Array>{x, w});
+    return concatenate({reshape(all[0], {-1}), reshape(all[1], {-1})}, 0);
+  };
+  const Calls plain{"convolution algorithm 1 math 3"};
+  refuse("input gradient algorithm 1", 3000);
+  refuse("weight gradient algorithm 1", 3000);
+  EXPECT_EQ(same(gradients).size(), 3u) << "the forward one in each plan that was tried";
+  EXPECT_EQ(refused_calls(), 2);
+  EXPECT_EQ(same(gradients), plain);
 }
 
 TEST_F(Cudnn, Gradients) {

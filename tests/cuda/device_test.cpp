@@ -216,6 +216,26 @@ store y[%i], %w
   EXPECT_EQ(backend.load(damaged, program), nullptr);
 }
 
+TEST_F(Cuda, MoreSharedMemoryThanUsualIsAskedFor) {
+  // The bytes that are asked for, if any are.
+  const auto run = [&](int columns) {
+    const Array x = array(ramp(2 * static_cast<std::size_t>(columns)), {2, columns});
+    fake_cuda::forget();
+    const std::vector<float> found = softmax(x * 0.001f, 1).to_vector<float>();
+    auto calls = fake_cuda::calls();
+    std::erase_if(calls, [](const std::string& c) { return !c.starts_with("shared memory "); });
+    const DeviceScope scope(interpreter_device());
+    const Array there = array(ramp(2 * static_cast<std::size_t>(columns)), {2, columns});
+    EXPECT_EQ(found, softmax(there * 0.001f, 1).to_vector<float>());
+    return calls;
+  };
+  using Calls = std::vector<std::string>;
+  EXPECT_EQ(run(4'000), Calls{});
+  // A row fits into the usual 48 KiB alone, but not with what its sums declare.
+  EXPECT_EQ(run(11'000), Calls{"shared memory 44000"});
+  EXPECT_EQ(run(14'000), Calls{"shared memory 56000"});
+}
+
 /// Runs another test of this program in a process of its own; what that wrote to standard error.
 std::string run_test(const std::string& name, std::map<std::string, std::string> environment) {
   const std::string self = std::filesystem::read_symlink("/proc/self/exe");
@@ -238,6 +258,18 @@ TEST_F(Cuda, DISABLED_OneDeviceTwice) {
   const Array a = array(ramp(64), {8, 8}).to(there.device());
   EXPECT_EQ(matmul(a, a).to(device_).to_vector<float>(),
             matmul(a.to(device_), a.to(device_)).to_vector<float>());
+}
+
+TEST_F(Cuda, DISABLED_WithoutLibraries) {
+  LaunchLog log;
+  const Array a = array(ramp(64), {8, 8});
+  (matmul(a, a) + array(ramp(8))).wait();
+  EXPECT_EQ(log.library_calls(), 0);
+  EXPECT_GE(log.kernels(), 1);
+}
+
+TEST_F(Cuda, LibrariesMayBeSwitchedOff) {
+  (void)run_test("*WithoutLibraries", {{"NOYAU_LIBRARIES", "0"}});
 }
 
 TEST_F(Cuda, ADeviceMayBeListedTwice) {

@@ -102,10 +102,12 @@ TEST(Loading, WrongVersion) {
 TEST(Loading, InitialisationFails) {
   EXPECT_SAYS(doctor(with(NOYAU_FAKES) + " NOYAU_FAKE_CUDA=init"),
               "cuInit of libcuda.so.1 failed: 999 (CUDA_ERROR_UNKNOWN: words of the fake driver)");
-  EXPECT_SAYS(doctor(with(NOYAU_FAKES) + " NOYAU_FAKE_CUBLASLT=init"),
-              "cublasLtCreate failed: 1 (the library was not initialized); install cuBLAS");
+  EXPECT_SAYS(
+      doctor(with(NOYAU_FAKES) + " NOYAU_FAKE_CUBLASLT=init"),
+      "cublasLtCreate failed: 1 (CUBLAS_STATUS_NOT_INITIALIZED: words of the fake cuBLASLt); "
+      "install cuBLAS");
   EXPECT_SAYS(doctor(with(NOYAU_FAKES) + " NOYAU_FAKE_CUDNN=init"),
-              "cudnnCreate failed: 1001 (words of the fake cuDNN); install cuDNN 9");
+              "cudnnCreate failed: 1001 (CUDNN_STATUS_NOT_INITIALIZED); install cuDNN 9");
 }
 
 TEST(Loading, NoDevice) {

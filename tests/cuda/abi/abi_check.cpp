@@ -202,6 +202,7 @@ namespace lt = noyau::cublaslt;
 namespace of_lt {
 #define LT(member, function) SAME(lt::Functions, member, function)
 LT(get_version, cublasLtGetVersion)
+LT(get_status_name, cublasLtGetStatusName)
 LT(get_status_string, cublasLtGetStatusString)
 LT(create, cublasLtCreate)
 LT(matmul, cublasLtMatmul)
@@ -216,12 +217,15 @@ LT(matmul_preference_destroy, cublasLtMatmulPreferenceDestroy)
 LT(matmul_preference_set_attribute, cublasLtMatmulPreferenceSetAttribute)
 LT(matmul_algo_get_heuristic, cublasLtMatmulAlgoGetHeuristic)
 }  // namespace of_lt
-static_assert(functions_of<lt::Functions, std::string> == 14,
+static_assert(functions_of<lt::Functions, std::string> == 15,
               "a function of cuBLASLt is not compared above");
 static_assert(lt::success == CUBLAS_STATUS_SUCCESS);
+static_assert(lt::execution_failed == CUBLAS_STATUS_EXECUTION_FAILED);
+static_assert(lt::not_supported == CUBLAS_STATUS_NOT_SUPPORTED);
 static_assert(lt::real_32 == CUDA_R_32F && lt::real_64 == CUDA_R_64F);
 static_assert(lt::compute_32 == CUBLAS_COMPUTE_32F && lt::compute_64 == CUBLAS_COMPUTE_64F);
 static_assert(lt::compute_32_tf32 == CUBLAS_COMPUTE_32F_FAST_TF32);
+static_assert(lt::compute_32_bf16 == CUBLAS_COMPUTE_32F_FAST_16BF);
 static_assert(lt::batch_count == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT);
 static_assert(lt::batch_stride == CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET);
 static_assert(lt::transpose_a == CUBLASLT_MATMUL_DESC_TRANSA);
@@ -281,6 +285,10 @@ DNN(convolution_backward_filter, cudnnConvolutionBackwardFilter)
 static_assert(functions_of<dnn::Functions, std::string> == 28,
               "a function of cuDNN is not compared above");
 static_assert(dnn::success == CUDNN_STATUS_SUCCESS);
+static_assert(dnn::not_supported == CUDNN_STATUS_NOT_SUPPORTED);
+static_assert(dnn::is_failure_of_execution(CUDNN_STATUS_EXECUTION_FAILED) &&
+              dnn::is_failure_of_execution(CUDNN_STATUS_EXECUTION_FAILED_CUDA_DRIVER) &&
+              !dnn::is_failure_of_execution(CUDNN_STATUS_INTERNAL_ERROR));
 static_assert(dnn::real_32 == CUDNN_DATA_FLOAT && dnn::real_64 == CUDNN_DATA_DOUBLE);
 static_assert(dnn::nchw == CUDNN_TENSOR_NCHW && dnn::nhwc == CUDNN_TENSOR_NHWC);
 static_assert(dnn::cross_correlation == CUDNN_CROSS_CORRELATION);

@@ -1,14 +1,17 @@
 // A libcublasLt.so.13 for tests: computes plainly on the host's memory, and refuses what the real
 // one would refuse or read wrongly. $NOYAU_FAKE_CUBLASLT makes it fail: "init" (cublasLtCreate),
-// "old" (another version), "none" (no algorithm). SPDX-License-Identifier: Apache-2.0
+// "old" (another version), "none" (no algorithm).
+// SPDX-License-Identifier: Apache-2.0
 #include "backends/cublaslt/functions.hpp"
 
-#include <stdlib.h>
-
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 
+#include "tests/common/fake_calls.hpp"
+#include "tests/cuda/fake/rounding.hpp"
 #include "tests/cuda/fake/stream.hpp"
 
 namespace noyau::cublaslt {
@@ -42,15 +45,17 @@ struct PreferenceOfLt {
 
 namespace {
 
-constexpr Status not_initialized = 1, invalid_value = 7, not_supported_here = 15;
+constexpr Status not_initialized = 1, invalid_value = 7;
 constexpr std::uint64_t magic = 0x4c7463616c676f;
 constexpr std::size_t wanted_workspace = 4096;
 
-bool wants(const char* what) {
-  const char* mode = getenv("NOYAU_FAKE_CUBLASLT");
-  return mode != nullptr && std::strcmp(mode, what) == 0;
-}
+bool wants(const char* mode) { return test::fake_mode_is("NOYAU_FAKE_CUBLASLT", mode); }
 std::size_t size_of(DataType type) { return type == real_64 ? 8 : 4; }
+/// Bytes, up to 16, of which a pointer is a multiple.
+std::uint64_t alignment_of(const void* pointer) {
+  const auto address = reinterpret_cast<std::uintptr_t>(pointer);
+  return std::uint64_t{1} << std::min(std::countr_zero(address), 4);
+}
 
 /// Why the descriptors do not describe a product, or nullptr.
 const char* fault_of(const OperationOfLt& o, const LayoutOfLt& a, const LayoutOfLt& b,
@@ -69,6 +74,9 @@ const char* fault_of(const OperationOfLt& o, const LayoutOfLt& a, const LayoutOf
   if (d.batch > 1 && d.stride < d.last(0) - 0 && d.stride == 0) return "batch of d";
   const bool wide = d.type == real_64;
   if (wide != (o.compute == compute_64) || wide != (o.scale == real_64)) return "compute type";
+  if (!wide && o.compute != compute_32 && o.compute != compute_32_tf32 &&
+      o.compute != compute_32_bf16)
+    return "compute type";
   if (o.epilogue != 1 && o.epilogue != epilogue_bias) return "epilogue";
   return nullptr;
 }
@@ -78,6 +86,14 @@ struct Run {
   LayoutOfLt a, b, d;
   const void *pa, *pb;
   void* pd;
+  /// As a factor is rounded, by the compute type.
+  template <class T>
+  T rounded(T value) const {
+    if (o.compute == compute_32_bf16) return fake_cuda::with_mantissa(static_cast<float>(value), 7);
+    if (o.compute == compute_32_tf32)
+      return fake_cuda::with_mantissa(static_cast<float>(value), 10);
+    return value;
+  }
   template <class T>
   void compute() const {
     const std::uint64_t k = o.transpose[0] ? a.rows : a.columns;
@@ -93,8 +109,8 @@ struct Run {
         for (std::uint64_t row = 0; row < d.rows; ++row) {
           T sum = 0;
           for (std::uint64_t i = 0; i < k; ++i)
-            sum = std::fma(element(pa, a, o.transpose[0] != 0, row, i, at),
-                           element(pb, b, o.transpose[1] != 0, i, column, at), sum);
+            sum = std::fma(rounded(element(pa, a, o.transpose[0] != 0, row, i, at)),
+                           rounded(element(pb, b, o.transpose[1] != 0, i, column, at)), sum);
           if (o.epilogue == epilogue_bias) sum += static_cast<const T*>(o.bias)[row];
           static_cast<T*>(pd)[at * d.stride + static_cast<std::int64_t>(column) * d.leading +
                               static_cast<std::int64_t>(row)] = sum;
@@ -116,9 +132,12 @@ namespace fake = noyau::fake_cuda;
 extern "C" {
 
 std::size_t cublasLtGetVersion() { return wants("old") ? 110900 : 130102; }
-const char* cublasLtGetStatusString(Status status) {
-  return status == 1 ? "the library was not initialized" : "words of the fake cuBLASLt";
+const char* cublasLtGetStatusName(Status status) {
+  return status == not_supported     ? "CUBLAS_STATUS_NOT_SUPPORTED"
+         : status == not_initialized ? "CUBLAS_STATUS_NOT_INITIALIZED"
+                                     : "CUBLAS_STATUS_FAKE";
 }
+const char* cublasLtGetStatusString(Status) { return "words of the fake cuBLASLt"; }
 Status cublasLtCreate(Handle* handle) {
   if (wants("init") || fake::current_context() == nullptr) return not_initialized;
   *handle = new HandleOfLt{fake::current_context()};
@@ -192,7 +211,9 @@ Status cublasLtMatmulAlgoGetHeuristic(Handle handle, Operation o, Layout a, Layo
   if (handle == nullptr || handle->context != fake::current_context()) return not_initialized;
   if (const char* why = fault_of(*o, *a, *b, *c, *d)) return refuse(why);
   fake::called("cublasLtMatmulAlgoGetHeuristic", "heuristic");
-  if (wants("none")) return not_supported_here;
+  if (wants("none")) return not_supported;
+  if (o->compute == compute_32_bf16 && fake::called("heuristic of bfloat16") != 0)
+    return not_supported;
   if (o->epilogue == epilogue_bias && o->bias == nullptr) return refuse("no bias");
   if (wanted < 1 || p->schemes != reduce_in_compute_type) return refuse("reduction schemes");
   HeuristicResult& r = results[0];
@@ -203,6 +224,7 @@ Status cublasLtMatmulAlgoGetHeuristic(Handle handle, Operation o, Layout a, Layo
   r.algorithm.data[0] = magic;
   r.algorithm.data[1] = p->alignment[0];
   r.algorithm.data[2] = r.workspace_bytes;
+  r.algorithm.data[3] = alignment_of(o->bias);
   *found = 1;
   return success;
 }
@@ -215,6 +237,7 @@ Status cublasLtMatmul(Handle handle, Operation o, const void* alpha, const void*
   if (const char* why = fault_of(*o, *a, *b, *c, *d)) return refuse(why);
   if (algorithm->data[0] != magic) return refuse("the algorithm");
   if (pc != pd) return refuse("c is elsewhere");
+  if (const Status told = fake::called("cublasLtMatmul")) return told;
   const std::uint64_t alignment = algorithm->data[1];
   for (const void* p : {pa, pb, static_cast<const void*>(pd)})
     if (reinterpret_cast<std::uintptr_t>(p) % alignment != 0) return refuse("alignment");
@@ -227,8 +250,10 @@ Status cublasLtMatmul(Handle handle, Operation o, const void* alpha, const void*
     return fake::holds(p, static_cast<std::size_t>(l.last(l.batch - 1)) * size);
   };
   if (!inside(pa, *a) || !inside(pb, *b) || !inside(pd, *d)) return refuse("memory");
-  if (o->epilogue == epilogue_bias && !fake::holds(o->bias, d->rows * size))
-    return refuse("memory of the bias");
+  if (o->epilogue == epilogue_bias) {
+    if (!fake::holds(o->bias, d->rows * size)) return refuse("memory of the bias");
+    if (alignment_of(o->bias) < algorithm->data[3]) return refuse("alignment of the bias");
+  }
   const bool wide = d->type == real_64;
   if (wide ? *static_cast<const double*>(alpha) != 1 || *static_cast<const double*>(beta) != 0
            : *static_cast<const float*>(alpha) != 1 || *static_cast<const float*>(beta) != 0)
@@ -240,7 +265,7 @@ Status cublasLtMatmul(Handle handle, Operation o, const void* alpha, const void*
   const std::string said = words;
   const Run run{*o, *a, *b, *d, pa, pb, pd};
   return fake::on_stream(stream, [run, wide, said] {
-    if (const int status = fake::called("cublasLtMatmul", said)) return status;
+    fake::called("", said);
     if (wide) run.compute<double>();
     else run.compute<float>();
     return 0;

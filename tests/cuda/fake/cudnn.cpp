@@ -1,15 +1,16 @@
 // A libcudnn.so.9 for tests: computes plainly on the host's memory, and refuses what the real one
 // would refuse or read wrongly. $NOYAU_FAKE_CUDNN makes it fail: "init" (cudnnCreate), "old"
-// (another version), "none" (no algorithm). SPDX-License-Identifier: Apache-2.0
+// (another version), "none" (no algorithm).
+// SPDX-License-Identifier: Apache-2.0
 #include "backends/cudnn/functions.hpp"
-
-#include <stdlib.h>
 
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 
+#include "tests/common/fake_calls.hpp"
+#include "tests/cuda/fake/rounding.hpp"
 #include "tests/cuda/fake/stream.hpp"
 
 namespace noyau::cudnn {
@@ -46,10 +47,7 @@ namespace {
 constexpr Status not_initialized = 1001, bad_parameter = 2000;
 constexpr std::size_t workspace_wanted = 1 << 12;
 
-bool wants(const char* what) {
-  const char* mode = getenv("NOYAU_FAKE_CUDNN");
-  return mode != nullptr && std::strcmp(mode, what) == 0;
-}
+bool wants(const char* mode) { return test::fake_mode_is("NOYAU_FAKE_CUDNN", mode); }
 Status refuse(const char* why) {
   fprintf(stderr, "fake cudnn refuses: %s\n", why);
   return bad_parameter;
@@ -80,6 +78,11 @@ struct Run {
   void *px, *pw, *py;
   const void* bias = nullptr;
 
+  /// As a factor is rounded: to TF32 unless that is forbidden.
+  float rounded(float value) const {
+    return c.math == default_math ? fake_cuda::with_mantissa(value, 10) : value;
+  }
+  double rounded(double value) const { return value; }
   /// Calls body(address in x, in w, in y) for each product.
   template <class T, class Body>
   void each(Body body) const {
@@ -113,7 +116,7 @@ struct Run {
   template <class T>
   void forward() const {
     clear<T>(y, py);
-    each<T>([](T& a, T& b, T& sum) { sum = std::fma(a, b, sum); });
+    each<T>([&](T& a, T& b, T& sum) { sum = std::fma(rounded(a), rounded(b), sum); });
     if (bias == nullptr) return;
     each_element(y, [&](std::int64_t at, int channel) {
       T& v = static_cast<T*>(py)[at];
@@ -124,12 +127,12 @@ struct Run {
   template <class T>
   void backward_data() const {
     clear<T>(x, px);
-    each<T>([](T& sum, T& b, T& dy) { sum = std::fma(dy, b, sum); });
+    each<T>([&](T& sum, T& b, T& dy) { sum = std::fma(rounded(dy), rounded(b), sum); });
   }
   template <class T>
   void backward_filter() const {
     clear<T>(w, pw);
-    each<T>([](T& a, T& sum, T& dy) { sum = std::fma(a, dy, sum); });
+    each<T>([&](T& a, T& sum, T& dy) { sum = std::fma(rounded(a), rounded(dy), sum); });
   }
 };
 
@@ -154,7 +157,9 @@ const char* fault_of_call(Handle handle, const Run& run, const void* alpha, cons
 
 Status go(Handle handle, const Run& run, const char* name, Algorithm algorithm,
           void (Run::*narrow)() const, void (Run::*wide)() const) {
-  if (algorithm == 1 && fake_cuda::called("cudnn algorithm 1") != 0) return not_supported;
+  const std::string launched = std::string(name) + " algorithm " + std::to_string(algorithm) +
+                               (run.bias != nullptr ? " bias relu" : "");
+  if (const Status told = fake_cuda::called(launched.c_str())) return told;
   char words[120];
   snprintf(words, sizeof words, "%s algorithm %d math %d%s%s%s", name, algorithm, run.c.math,
            run.x.stride[1] == 1 && run.x.extent[1] > 1 ? " nhwc" : "",
@@ -162,7 +167,7 @@ Status go(Handle handle, const Run& run, const char* name, Algorithm algorithm,
   const std::string said = words;
   const auto method = run.x.type == real_64 ? wide : narrow;
   const int status = fake_cuda::on_stream(handle->stream, [run, said, method] {
-    if (const int failed = fake_cuda::called("cudnn", said)) return failed;
+    fake_cuda::called("", said);
     (run.*method)();
     return 0;
   });
@@ -195,7 +200,11 @@ namespace fake = noyau::fake_cuda;
 extern "C" {
 
 std::size_t cudnnGetVersion() { return wants("old") ? 8907 : 91301; }
-const char* cudnnGetErrorString(Status) { return "words of the fake cuDNN"; }
+const char* cudnnGetErrorString(Status status) {
+  return status == not_supported     ? "CUDNN_STATUS_NOT_SUPPORTED"
+         : status == not_initialized ? "CUDNN_STATUS_NOT_INITIALIZED"
+                                     : "CUDNN_STATUS_FAKE";
+}
 Status cudnnCreate(Handle* handle) {
   if (wants("init") || fake::current_context() == nullptr) return not_initialized;
   *handle = new HandleOfDnn{fake::current_context()};

@@ -1,6 +1,7 @@
 // A libcuda.so.1 for tests: three devices on the host's memory, whose kernels are shared objects.
 // $NOYAU_FAKE_CUDA makes it fail from the start: "init" (cuInit), "none" (no device), "old" (a
-// driver for CUDA 11.8). SPDX-License-Identifier: Apache-2.0
+// driver for CUDA 11.8).
+// SPDX-License-Identifier: Apache-2.0
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 #include <set>
 
+#include "tests/common/fake_calls.hpp"
 #include "tests/cuda/fake/control.hpp"
 #include "tests/cuda/fake/graph.hpp"
 #include "tests/cuda/fake/stream.hpp"
@@ -24,8 +26,7 @@ namespace {
 
 struct State {
   std::mutex mutex;
-  std::vector<std::string> calls;
-  std::map<std::string, int> failures;
+  test::FakeCalls calls;
   std::map<void*, std::size_t> blocks;
   std::size_t bytes = 0, limit = std::size_t{1} << 33;
   std::set<Stream*> streams;
@@ -36,22 +37,13 @@ State& state() {
   return *made;
 }
 
-bool wants(const char* what) {
-  const char* mode = getenv("NOYAU_FAKE_CUDA");
-  return mode != nullptr && std::strcmp(mode, what) == 0;
-}
+bool wants(const char* mode) { return test::fake_mode_is("NOYAU_FAKE_CUDA", mode); }
 
 thread_local std::vector<void*> current;
 
 }  // namespace
 
-int called(const char* name, const std::string& words) {
-  State& s = state();
-  const std::lock_guard lock(s.mutex);
-  if (!words.empty()) s.calls.push_back(words);
-  const auto found = s.failures.find(name);
-  return found == s.failures.end() ? 0 : found->second;
-}
+int called(const char* name, const std::string& words) { return state().calls.called(name, words); }
 void* current_context() { return current.empty() ? nullptr : current.back(); }
 bool holds(const void* pointer, std::size_t bytes) {
   State& s = state();
@@ -77,19 +69,9 @@ int on_stream(void* stream, std::function<int()> work) {
   return work();
 }
 
-std::vector<std::string> calls() {
-  const std::lock_guard lock(state().mutex);
-  return state().calls;
-}
-void forget() {
-  const std::lock_guard lock(state().mutex);
-  state().calls.clear();
-}
-void fail(const std::string& call, int status) {
-  const std::lock_guard lock(state().mutex);
-  if (status == 0) state().failures.erase(call);
-  else state().failures[call] = status;
-}
+std::vector<std::string> calls() { return state().calls.all(); }
+void forget() { state().calls.forget(); }
+void fail(const std::string& call, int status) { state().calls.fail(call, status); }
 void hold(bool held) {
   const std::lock_guard lock(state().mutex);
   state().held = held;
@@ -157,7 +139,7 @@ int cuDeviceGetAttribute(int* value, int attribute, int) {
       *value = 0;
       return 0;
     case 97:
-      *value = 101376;
+      *value = most_shared;
       return 0;
     default:
       return 1;
@@ -295,15 +277,27 @@ int cuModuleLoadData(Handle* module, const void* image) {
 int cuModuleUnload(Handle) { return 0; }
 int cuModuleGetFunction(Handle* function, Handle module, const char* name) {
   if (dlsym(module, name) == nullptr) return 500;
+  const auto number = [&](const char* symbol) {
+    return static_cast<const unsigned long*>(dlsym(module, symbol));
+  };
+  const std::size_t shared = *number("noyau_fake_shared");
+  if (shared > usual_shared) return 200;  // a real compiler refuses the text
   *function = new Function{reinterpret_cast<Function::Run>(dlsym(module, "noyau_fake_run")),
-                           static_cast<const unsigned long*>(dlsym(module, "noyau_fake_sizes"))};
+                           number("noyau_fake_sizes"), shared, usual_shared - shared};
   return 0;
 }
-int cuFuncSetAttribute(Handle, int, int) { return 0; }
+/// The only one: the dynamic shared memory that a launch may ask for.
+int cuFuncSetAttribute(Handle function, int attribute, int value) {
+  auto* f = static_cast<Function*>(function);
+  if (attribute != 8 || f->shared + static_cast<std::size_t>(value) > most_shared) return 1;
+  f->most_dynamic = static_cast<std::size_t>(value);
+  return called("cuFuncSetAttribute", "shared memory " + std::to_string(value));
+}
 #ifndef NOYAU_FAKE_WITHOUT_LAUNCH
 int cuLaunchKernel(Handle function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
-                   unsigned bz, unsigned, Handle stream, void** arguments, void**) {
+                   unsigned bz, unsigned shared, Handle stream, void** arguments, void**) {
   if (bare() != 0) return bare();
+  if (shared > static_cast<Function*>(function)->most_dynamic) return 1;
   Launch launch;
   launch.set(static_cast<Function*>(function), {gx, gy, gz}, {bx, by, bz}, arguments);
   return on_stream(stream, [launch] { return launch.run(); });

@@ -115,6 +115,9 @@ std::function<int()> work_of(const Graph& child) {
   auto copy = std::make_shared<Graph>(copy_of(child, nullptr));
   return [copy] { return copy->run(); };
 }
+bool is_valid(const cuda::KernelNode& k) {
+  return k.shared_bytes <= reinterpret_cast<Function*>(k.function)->most_dynamic;
+}
 bool is_valid(const cuda::CopyNode& c) {
   return c.from.memory_type == 2 && c.to.memory_type == 2 && c.height == 1 && c.depth == 1 &&
          holds(reinterpret_cast<void*>(c.from.device), c.bytes) &&
@@ -175,7 +178,7 @@ int cuGraphDestroy(Handle graph) {
 }
 int cuGraphAddKernelNode_v2(Handle* made, Handle graph, Handle const* after, std::size_t count,
                             const cuda::KernelNode* k) {
-  if (k->kernel != nullptr || k->extra != nullptr) return 1;
+  if (k->kernel != nullptr || k->extra != nullptr || !is_valid(*k)) return 1;
   return add(made, graph, after, count,
              {Node::Kind::kernel, work_of(*k), {}, reinterpret_cast<Function*>(k->function), 0});
 }
@@ -212,7 +215,9 @@ int cuGraphExecDestroy(Handle exec) {
 }
 int cuGraphExecKernelNodeSetParams_v2(Handle exec, Handle node, const cuda::KernelNode* k) {
   Node* found = find(exec, node, Node::Kind::kernel);
-  if (found == nullptr || reinterpret_cast<Function*>(k->function) != found->function) return 1;
+  if (found == nullptr || reinterpret_cast<Function*>(k->function) != found->function ||
+      !is_valid(*k))
+    return 1;
   found->work = work_of(*k);
   return called("cuGraphExecKernelNodeSetParams", "patch kernel");
 }

@@ -16,7 +16,11 @@ struct Function {
   using Run = void (*)(const int* grid, const int* block, void** arguments);
   Run run;
   const unsigned long* sizes;  ///< of its arguments; the last is 0
+  std::size_t shared;          ///< bytes that its text declares
+  std::size_t most_dynamic;    ///< bytes that a launch may ask for besides
 };
+/// Of declared and dynamic shared memory together: by default, and where more is asked for.
+constexpr std::size_t usual_shared = 48 << 10, most_shared = 101376;
 
 /// A launch with its arguments copied, as the driver does at the call.
 struct Launch {

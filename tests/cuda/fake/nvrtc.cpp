@@ -33,6 +33,21 @@ std::vector<std::string> argument_types(const std::string& text) {
   return types;
 }
 
+/// Bytes of the shared arrays that the text declares with their sizes, as an expression.
+std::string declared_shared_bytes(const std::string& text) {
+  const std::string words = "__shared__ __align__(16) ";
+  std::string bytes = "0";
+  for (std::size_t at = 0; (at = text.find(words, at)) != std::string::npos;) {
+    at += words.size();
+    const std::size_t bracket = text.find('[', at);
+    const std::string declared = text.substr(at, bracket - at);
+    const std::string type = declared.substr(0, declared.rfind(' '));
+    const std::string count = text.substr(bracket + 1, text.find(']', bracket) - bracket - 1);
+    bytes += " + (sizeof(" + type + ") * " + count + " + 15) / 16 * 16";
+  }
+  return bytes;
+}
+
 std::string trampoline(const std::string& text) {
   std::string values;
   const std::vector<std::string> types = argument_types(text);
@@ -44,6 +59,9 @@ std::string trampoline(const std::string& text) {
   for (const std::string& type : types) sizes += "sizeof(" + type + "), ";
   return "extern \"C\" const unsigned long noyau_fake_sizes[] = {" + sizes +
          "0};\n"
+         "extern \"C\" const unsigned long noyau_fake_shared = " +
+         declared_shared_bytes(text) +
+         ";\n"
          "extern \"C\" void noyau_fake_run(const int* grid, const int* block, void** arguments) {\n"
          "  noyau_shim_run(grid, block, [=] { noyau_kernel(" +
          values + "); });\n}\n";

@@ -12,7 +12,9 @@
 #include <set>
 #include <string>
 
+#include "tests/common/fake_calls.hpp"
 #include "tests/opencl/fake/control.hpp"
+#include "tests/opencl/fake/handles.hpp"
 
 // The handles. One of each is enough of those that hold nothing.
 struct _cl_platform_id {};
@@ -24,17 +26,13 @@ struct _cl_kernel {};
 struct _cl_event {
   cl_int status;
 };
-struct _cl_mem {
-  std::vector<std::byte> bytes;
-};
 
 namespace noyau::fake_opencl {
 namespace {
 
 struct State {
   std::mutex mutex;
-  std::vector<std::string> calls;
-  std::map<std::string, int> failures;
+  test::FakeCalls calls;
   std::set<cl_mem> buffers;
   std::size_t limit = std::size_t{1} << 30;
 };
@@ -50,19 +48,7 @@ _cl_command_queue queue;
 _cl_program program;
 _cl_kernel kernel;
 
-/// Notes a call; the status that a test wants of it.
-cl_int called(const char* name, const std::string& words = {}) {
-  State& s = state();
-  const std::lock_guard lock(s.mutex);
-  if (!words.empty()) s.calls.push_back(words);
-  const auto found = s.failures.find(name);
-  return found == s.failures.end() ? CL_SUCCESS : found->second;
-}
-
-bool wants(const char* what) {
-  const char* mode = getenv("NOYAU_FAKE_OPENCL");
-  return mode != nullptr && std::strcmp(mode, what) == 0;
-}
+bool wants(const char* mode) { return test::fake_mode_is("NOYAU_FAKE_OPENCL", mode); }
 
 cl_int answer(const void* value, std::size_t bytes, std::size_t room, void* out,
               std::size_t* needed) {
@@ -95,19 +81,10 @@ cl_int memory_status() {
 
 }  // namespace
 
-std::vector<std::string> calls() {
-  const std::lock_guard lock(state().mutex);
-  return state().calls;
-}
-void forget() {
-  const std::lock_guard lock(state().mutex);
-  state().calls.clear();
-}
-void fail(const std::string& call, int status) {
-  const std::lock_guard lock(state().mutex);
-  if (status == 0) state().failures.erase(call);
-  else state().failures[call] = status;
-}
+int called(const char* name, const std::string& words) { return state().calls.called(name, words); }
+std::vector<std::string> calls() { return state().calls.all(); }
+void forget() { state().calls.forget(); }
+void fail(const std::string& call, int status) { state().calls.fail(call, status); }
 void limit(std::size_t bytes) {
   const std::lock_guard lock(state().mutex);
   state().limit = bytes;
@@ -185,6 +162,11 @@ cl_command_queue clCreateCommandQueue(cl_context, cl_device_id, cl_command_queue
   *status = CL_SUCCESS;
   return &queue;
 }
+cl_int clGetCommandQueueInfo(cl_command_queue, cl_command_queue_info what, size_t room, void* out,
+                             size_t* needed) {
+  if (what == CL_QUEUE_DEVICE) return answer_number<cl_device_id>(&device, room, out, needed);
+  return answer_number<cl_context>(&context, room, out, needed);
+}
 cl_int clFinish(cl_command_queue) { return CL_SUCCESS; }
 cl_int clFlush(cl_command_queue) { return CL_SUCCESS; }
 
@@ -199,6 +181,14 @@ cl_mem clCreateBuffer(cl_context, cl_mem_flags flags, size_t bytes, void* host, 
   const std::lock_guard lock(state().mutex);
   state().buffers.insert(made);
   return made;
+}
+cl_int clGetMemObjectInfo(cl_mem buffer, cl_mem_info, size_t room, void* out, size_t* needed) {
+  return answer_number<size_t>(buffer->bytes.size(), room, out, needed);
+}
+/// For operands beyond 2^30 elements alone: there is none here.
+cl_mem clCreateSubBuffer(cl_mem, cl_mem_flags, cl_buffer_create_type, const void*, cl_int* status) {
+  *status = CL_INVALID_VALUE;
+  return nullptr;
 }
 cl_int clReleaseMemObject(cl_mem buffer) {
   const std::lock_guard lock(state().mutex);
