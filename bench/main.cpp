@@ -140,7 +140,11 @@ int main(int argc, char** argv) {
   app.add_flag("--disk-kernels", disk_kernels,
                "print what each of 21 kernels from the disk cache takes, and leave (for the cases "
                "disk_process and disk_first)");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
   const bench::Sizes& sizes = *bench::sizes_named(size);
   const std::vector<bench::Case> cases = bench::cases(sizes);
   options.elements = sizes.elements;

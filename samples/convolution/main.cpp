@@ -1,10 +1,11 @@
 // Image convolution: blurs a picture, sharpens it and finds its edges.
-//   noyau-convolution PICTURE   writes blurred.png, sharpened.png and edges.png
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <noyau/noyau.hpp>
+#include <optional>
 
 namespace ny = noyau;
 
@@ -20,7 +21,7 @@ ny::Array filter(const ny::Array& planes, const ny::Array& kernel) {
 }
 
 /// height x width x 3 bytes as planes in [0, 1], and back to a file.
-ny::Array load_planes(const char* path) {
+ny::Array load_planes(const std::string& path) {
   return permute(ny::image::to_float(ny::image::load(path)), {2, 0, 1})[{ny::newaxis}];
 }
 void save_planes(const char* path, const ny::Array& planes) {
@@ -31,12 +32,21 @@ void save_planes(const char* path, const ny::Array& planes) {
 }  // namespace
 
 int main(int count, char** words) {
-  if (count != 2) {
-    fmt::print(stderr, "usage: noyau-convolution PICTURE\n");
-    return 2;
+  CLI::App app(
+      "Blurs a picture, sharpens it and finds its edges: writes blurred.png, sharpened.png and "
+      "edges.png\nhere.");
+  std::string path, device;
+  app.add_option("PICTURE", path, "a PNG, JPEG or BMP file")->required();
+  app.add_option("--device", device, "such as cpu:0 (noyau devices lists them)");
+  try {
+    app.parse(count, words);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
   }
   try {
-    const ny::Array picture = load_planes(words[1]);
+    std::optional<ny::DeviceScope> scope;
+    if (!device.empty()) scope.emplace(ny::device(device));
+    const ny::Array picture = load_planes(path);
 
     const ny::Array g = ny::array({1.f, 4.f, 6.f, 4.f, 1.f}) / 16.0;
     const ny::Array blurred = filter(picture, outer(g, g));

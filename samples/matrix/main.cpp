@@ -1,11 +1,12 @@
 // Matrix computing: solves a large linear system by conjugate gradients, and finds the dominant
-// eigenvector of a matrix by power iteration.   noyau-matrix [N]
+// eigenvector of a matrix by power iteration.
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <cstdlib>
 #include <noyau/noyau.hpp>
+#include <optional>
 
 namespace ny = noyau;
 
@@ -60,8 +61,21 @@ double largest_eigenvalue(const ny::Array& a) {
 }  // namespace
 
 int main(int count, char** words) {
+  CLI::App app(
+      "Solves N linear equations by conjugate gradients, and finds the largest eigenvalue of their "
+      "matrix\nby power iteration.");
+  std::int64_t n = 1000;
+  std::string device;
+  app.add_option("N", n, "equations")->check(CLI::Range(2, 30000))->capture_default_str();
+  app.add_option("--device", device, "such as cpu:0 (noyau devices lists them)");
   try {
-    const std::int64_t n = count > 1 ? std::atoll(words[1]) : 1000;
+    app.parse(count, words);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  try {
+    std::optional<ny::DeviceScope> scope;
+    if (!device.empty()) scope.emplace(ny::device(device));
     const ny::Array a = symmetric_matrix(n);
     const ny::Array truth = ny::random::Generator(2).normal({n});
     fmt::print("solving {} equations on {}\n", n, a.device().description());

@@ -1,7 +1,7 @@
 # Exit codes and help of every program.
 source "$(dirname "$0")/common.sh"
 
-for program in noyau-style noyau-paint noyau; do
+for program in noyau-style noyau-paint noyau-matrix noyau-convolution noyau-bench noyau; do
   expect 0 "$BIN/$program" --help
   says "$program"
   expect 2 "$BIN/$program" --no-such-option
@@ -19,6 +19,7 @@ says fire99
 expect 2 "$BIN/noyau-style" a.png b.png -o c.png --scales 64,128 --iterations 1,2,3
 expect 2 "$BIN/noyau-style" a.png b.png -o c.png --size 7
 expect 2 "$BIN/noyau-convolution"
+expect 2 "$BIN/noyau-matrix" none
 
 expect 3 "$BIN/noyau-style" a.png b.png -o c.png --weights "$work/none.safetensors"
 says "$work/none.safetensors" scripts/fetch_assets.sh --weights
