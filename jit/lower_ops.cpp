@@ -6,6 +6,7 @@
 #include <bit>
 #include <limits>
 
+#include "ops/iota_source.hpp"
 #include "ops/op_table.hpp"
 #include "ops/random_source.hpp"
 
@@ -210,14 +211,21 @@ void OpLowering::emit(std::size_t k) {
 }
 
 Value OpLowering::iota(const KernelOp& op) {
-  // In float64 or int64, rounded once: the same values whatever the length.
-  const DType wide = is_floating(op.dtype) ? DType::float64 : DType::int64;
   const Value index = coordinate(op.maps[0]);
+  const bool narrow = is_floating(op.dtype) && op.dtype != DType::float64;
+  const DType wide = narrow                  ? DType::float32
+                     : is_floating(op.dtype) ? DType::float64
+                                             : DType::int64;
   const Value start = b_.convert(slot(op.slot), wide), step = b_.convert(slot(op.slot + 1), wide);
-  const Value i = b_.convert(index, wide);
-  Value v = wide == DType::float64
-                ? b_.ternary(Opcode::fma, i, step, start)
-                : b_.binary(Opcode::add, b_.binary(Opcode::multiply, i, step), start);
+  Value v = no_value;
+  if (narrow) {
+    const ops::Meaning m = ops::float32_iota(b_.type(index));
+    v = b_.inline_function(*m.program, m.function, std::vector<Value>{index, start, step})[0];
+  } else if (wide == DType::float64) {
+    v = b_.ternary(Opcode::fma, b_.convert(index, wide), step, start);
+  } else {
+    v = b_.binary(Opcode::add, b_.binary(Opcode::multiply, b_.convert(index, wide), step), start);
+  }
   v = b_.convert(v, op.dtype);
   if (op.exact_last) {
     const Value last = b_.compare(Opcode::equal, index, number_of(op.extents[0]));
