@@ -49,10 +49,14 @@ std::vector<double> weights(std::int64_t from, std::int64_t to, Resize method) {
   return matrix;
 }
 
-/// The weights as an array [to, from] on the device of `like`, in its dtype.
+/// The weights as an array [to, from] on the device of `like`, in its dtype; rounded on the host,
+/// since the device may have no float64.
 Array weight_array(std::int64_t from, std::int64_t to, Resize method, const Array& like) {
   DeviceScope scope(like.device());
-  return astype(array(weights(from, to, method), Shape{to, from}), like.dtype());
+  const std::vector<double> exact = weights(from, to, method);
+  if (like.dtype() == float64) return array(exact, Shape{to, from});
+  const std::vector<float> rounded(exact.begin(), exact.end());
+  return astype(array(rounded, Shape{to, from}), like.dtype());
 }
 
 void check(const Operand& image, std::int64_t height, std::int64_t width) {

@@ -8,7 +8,7 @@
 
 namespace noyau::test {
 
-Array sample(const Shape& shape, double low, double high, unsigned seed) {
+Array sample(const Shape& shape, double low, double high, unsigned seed, DType dtype) {
   std::mt19937 random(seed);
   std::vector<double> list;
   const auto count = static_cast<double>(shape.elements());
@@ -16,18 +16,16 @@ Array sample(const Shape& shape, double low, double high, unsigned seed) {
     list.push_back(low + (high - low) * (i + 0.1 + 0.07 * (seed % 10)) / count);
   }
   std::shuffle(list.begin(), list.end(), random);
+  if (dtype == float32) return array(std::vector<float>(list.begin(), list.end()), shape);
   return array(list, shape);
 }
 
-Array weighted(const Array& x) {
-  return sum(x * astype(sample(x.shape(), 0.5, 1.5, 99), x.dtype()));
-}
+Array weighted(const Array& x) { return sum(x * sample(x.shape(), 0.5, 1.5, 99, x.dtype())); }
 
 std::vector<Array> GradientCase::inputs(DType dtype) const {
   std::vector<Array> list;
   for (const Shape& shape : shapes) {
-    list.push_back(
-        astype(sample(shape, low, high, static_cast<unsigned>(list.size() + 11)), dtype));
+    list.push_back(sample(shape, low, high, static_cast<unsigned>(list.size() + 11), dtype));
   }
   return list;
 }

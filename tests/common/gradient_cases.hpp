@@ -23,8 +23,9 @@ struct GradientCase {
 void PrintTo(const GradientCase& c, std::ostream* out);
 const std::vector<GradientCase>& gradient_cases();
 
-/// An array of distinct numbers in [low, high], in no order.
-Array sample(const Shape& shape, double low = -2, double high = 2, unsigned seed = 1);
+/// An array of distinct numbers in [low, high], in no order: float32 or float64.
+Array sample(const Shape& shape, double low = -2, double high = 2, unsigned seed = 1,
+             DType dtype = float64);
 /// A number that depends on every element of x in its own way.
 Array weighted(const Array& x);
 
