@@ -58,7 +58,7 @@ Array arange(Scalar start, Scalar stop, Scalar step, std::optional<DType> dtype)
   if (step.to_double() == 0) {
     throw ValueError("[arange] a step of 0 never gets anywhere: give another step");
   }
-  const DType compute = is_half(type) ? float64 : type;  // rounded once
+  const DType compute = is_half(type) ? float32 : type;
   return ops::cast(iota({range_length(start, stop, step)},
                         {.start = start.as(compute), .step = step.as(compute)}, compute),
                    type, {});
@@ -70,7 +70,7 @@ Array linspace(double start, double stop, std::int64_t count, DType dtype) {
   if (count < 0) {
     throw ValueError(fmt::format("[linspace] a count of {}: counts are 0 or more", count));
   }
-  const DType compute = is_floating(dtype) && !is_half(dtype) ? dtype : float64;
+  const DType compute = is_half(dtype) ? float32 : is_floating(dtype) ? dtype : float64;
   const double step = count > 1 ? (stop - start) / static_cast<double>(count - 1) : 0;
   IotaAttributes attributes{.start = Scalar::of(start).as(compute),
                             .step = Scalar::of(step).as(compute)};

@@ -117,7 +117,10 @@ Features SqueezeNet::features(const ny::Array& x, std::span<const std::string> w
 }
 
 ny::Array mean_color(ny::DType dtype) {
-  return reshape(astype(ny::array({104.006, 116.669, 122.679}), dtype), {1, 3, 1, 1});
+  const std::vector<double> mean = {104.006, 116.669, 122.679};
+  const ny::Shape shape{1, 3, 1, 1};
+  if (dtype == ny::float64) return ny::array(mean, shape);
+  return ny::array(std::vector<float>(mean.begin(), mean.end()), shape);  // of any device
 }
 
 }  // namespace style

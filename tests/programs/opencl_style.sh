@@ -1,6 +1,7 @@
-# A small run on OpenCL: the same picture again, nothing compiled the second time.
+# A small run on OpenCL, without float64: the same picture again, nothing compiled the second time.
 source "$(dirname "$0")/common.sh"
 need_assets
+export NOYAU_OPENCL_POSE=float32
 
 style() {
   "$BIN/noyau-style" "$data/coffee.png" "$data/chelsea.png" --device opencl:0 --size 80 --scales 64,80 --iterations 8,4 "$@"
