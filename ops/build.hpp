@@ -56,6 +56,13 @@ Array set_region(const Array& x, const Array& values, std::vector<std::int64_t> 
 /// that compute are of this dtype, between casts; so an operation of halves is rounded once.
 constexpr DType computed_in(DType dtype) { return is_half(dtype) ? float32 : dtype; }
 
+/// What products of `dtype` may round their factors to: what the caller allows, and what loses
+/// nothing. TF32 holds all of float16 and bfloat16.
+inline AllowedPrecision product_precision(DType dtype) {
+  const AllowedPrecision allowed = allowed_precision();
+  return {.tf32 = allowed.tf32 || is_half(dtype), .bf16 = allowed.bf16 || dtype == bfloat16};
+}
+
 /// An elementwise node over inputs of one shape, already converted.
 Array elementwise(ElementwiseOp op, std::span<const Array> inputs, Caller caller);
 /// The dtype that a row gives for inputs that compute in `compute`.

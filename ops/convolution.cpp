@@ -103,6 +103,7 @@ Array conv2d(Operand x, Operand weights, Conv2dOptions options) {
   if (shape.elements() == 0 || a.shape()[1] == 0) {
     return constant(Scalar::of(0).as(dtype), shape, a.device(), {});
   }
+  const Precision allowed(product_precision(dtype));
   return cast(window_node(NodeKind::convolution, {a, w}, shape, window, {}), dtype, {});
 }
 

@@ -1,4 +1,5 @@
-// The rules of matrix products, convolutions and pools: each family is closed under them.
+// The rules of matrix products, convolutions and pools: each family is closed under them. The
+// gradients of a product may lose what it may.
 // SPDX-License-Identifier: Apache-2.0
 #include "noyau/error.hpp"
 #include "ops/gradient_rules.hpp"
@@ -7,6 +8,7 @@
 namespace noyau::ops {
 
 void differentiate_matmul(Backward& b) {
+  const Precision same(b.node.allowed);
   const Array x = b.input(0), y = b.input(1);
   if (b.wanted[0]) b.cotangents[0] = matmul(b.cotangent, swap_axes(y, -2, -1));
   if (b.wanted[1]) b.cotangents[1] = matmul(swap_axes(x, -2, -1), b.cotangent);
@@ -14,6 +16,7 @@ void differentiate_matmul(Backward& b) {
 
 void differentiate_windows(Backward& b) {
   const auto& w = std::get<WindowAttributes>(b.node.attributes);
+  const Precision same(b.node.allowed);
   const Array& g = b.cotangent;
   // Each of these kinds is linear in each of its inputs; the rules name what takes its place.
   const auto give = [&](std::size_t i, NodeKind kind, std::initializer_list<Array> inputs) {

@@ -84,6 +84,7 @@ Array matmul(Operand x, Operand y) {
   const bool row = a.rank() == 1, column = b.rank() == 1;
   if (row) a = expand_dims(a, 0);
   if (column) b = expand_dims(b, 1);
+  const Precision allowed(product_precision(dtype));
   const Array result = product(a, b, {});
   Shape shape = result.shape();
   if (column) shape.erase(shape.rank() - 1);

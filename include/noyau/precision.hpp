@@ -13,7 +13,8 @@ struct AllowedPrecision {
   bool bf16 = false;  ///< bfloat16: 7 bits, the same range. Allows TF32, too, which keeps more
 };
 
-/// Allows this in the thread while it lives. Read when an array is made, not when it is evaluated.
+/// Allows this in the thread while it lives. Read when an array is made, not when it is evaluated;
+/// the gradients of a product are allowed what it was.
 class Precision {
  public:
   explicit Precision(AllowedPrecision allowed);

@@ -124,6 +124,32 @@ TEST_F(CublasLt, FactorsAreRoundedAsAllowedWhenTheProductIsMade) {
   EXPECT_EQ(element(product({}) - product({.bf16 = true})), 0x1p-6f + 0x1p-8f);
 }
 
+TEST_F(CublasLt, HalvesAreExactInFasterFormats) {
+  const auto product = [](DType dtype) {
+    return [dtype] { return matmul(filled({6, 8}, 1, dtype), filled({8, 12}, 2, dtype)); };
+  };
+  EXPECT_EQ(same(product(float16), 1e-3), Calls{"matmul nn batch 1 compute 77 alignment 16"});
+  EXPECT_EQ(same(product(bfloat16), 1e-2), Calls{"matmul nn batch 1 compute 75 alignment 16"});
+  const DeviceScope scope(device("cuda:0"));
+  const Array most = full({1, 4}, 1 + 0x1p-10, float16), one = ones({4, 1}, float16);
+  EXPECT_EQ(matmul(most, one).item<float>(), 4 + 0x1p-8f) << "all 10 bits";
+}
+
+TEST_F(CublasLt, GradientsOfAProductAreAllowedWhatItWas) {
+  EXPECT_EQ(same([] {
+              const Array w = filled({8, 12}, 2);
+              return grad(
+                  [&](const Array& x) {
+                    const Precision allowed({.tf32 = true});
+                    const Array y = matmul(x, w);
+                    return sum(y * y);
+                  },
+                  filled({6, 8}, 1));
+            }),
+            (Calls{"matmul nn batch 1 compute 77 alignment 16",
+                   "matmul tn batch 1 compute 77 alignment 16"}));
+}
+
 TEST_F(CublasLt, WhatIsRefusedAtItsLaunchIsGenerated) {
   const auto layer = [] { return matmul(filled({9, 8}, 1), filled({8, 11}, 2)) + filled({11}, 3); };
   refuse("cublasLtMatmul", 15);

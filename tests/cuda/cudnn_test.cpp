@@ -43,6 +43,15 @@ TEST_F(Cudnn, Tf32WhereTheCallerAllowsIt) {
               return conv2d(filled({2, 3, 9, 8}, 1), filled({4, 3, 3, 3}, 2));
             }),
             Calls{"convolution algorithm 1 math 0"});
+  EXPECT_EQ(same(
+                [] {
+                  const Array w = filled({4, 3, 3, 3}, 2, float16);
+                  return grad([&](const Array& x) { return sum(square(conv2d(x, w))); },
+                              filled({2, 3, 5, 6}, 1, float16));
+                },
+                0.05),
+            (Calls{"convolution algorithm 1 math 0", "input gradient algorithm 1 math 0"}))
+      << "halves are exact in TF32";
   // 1 + 2^-11 is 1 in TF32.
   const auto sum_of_one = [] {
     return conv2d(full({1, 1, 2, 2}, 1 + 0x1p-11, float32), ones({1, 1, 2, 2}, float32))
