@@ -34,11 +34,10 @@ float float16_to_float(ushort h) {
 ushort float_to_float16(float x) {
   uint bits = as_uint(x);
   uint size = bits & 0x7fffffffu;
-  uint normal = (size - 0x38000000u + 0xfffu + (size >> 13 & 1u)) >> 13;
+  uint normal = (size + (size >> 13 & 1u) - 0x37fff001u) >> 13;
   uint subnormal = as_uint(as_float(size) + 0.5f) - 0x3f000000u;
-  uint special = size > 0x7f800000u ? 0x7e00u | size >> 13 & 0x3ffu : 0x7c00u;
-  uint narrow = size < 0x38800000u ? subnormal : size >= 0x47800000u ? special : normal;
-  return (ushort)(bits >> 16 & 0x8000u | narrow);
+  uint number = size < 0x38800000u ? subnormal : min(normal, 0x7c00u);
+  return (ushort)(bits >> 16 & 0x8000u | (size > 0x7f800000u ? 0x7e00u : number));
 }
 float bfloat16_to_float(ushort h) { return as_float((uint)h << 16); }
 ushort float_to_bfloat16(float x) {
@@ -69,7 +68,8 @@ const FunctionLibrary& library() {
 
 class HalfExpansion : Rewriter {
  public:
-  explicit HalfExpansion(const Program& program) : Rewriter(program) {
+  HalfExpansion(const Program& program, bool native_float16)
+      : Rewriter(program), native_float16_(native_float16) {
     for (MemoryObject& m : made_.memory) m.dtype = stored(m.dtype);
     for (Parameter& p : made_.parameters) p.dtype = stored(p.dtype);
   }
@@ -105,12 +105,19 @@ class HalfExpansion : Rewriter {
   Value converted(Value v, DType from, DType to) {
     if (from == to) return v;
     if (is_half(from)) {
-      v = call(fmt::format("{}_to_float", name(from)), uint16, v);
+      if (native_float16_ && from == float16) {
+        v = emit(Opcode::convert, float32, {emit(Opcode::bitcast, float16, {v})});
+      } else {
+        v = call(fmt::format("{}_to_float", name(from)), uint16, v);
+      }
       return to == float32 ? v : converted(v, float32, to);
     }
     if (!is_half(to)) return emit(Opcode::convert, to, {v});
     if (size_of(from) <= 2) v = emit(Opcode::convert, float32, {v});
     else if (from != float32) v = call("to_odd", from, v);
+    if (native_float16_ && to == float16) {
+      return emit(Opcode::bitcast, uint16, {emit(Opcode::convert, float16, {v})});
+    }
     return call(fmt::format("float_to_{}", name(to)), float32, v);
   }
 
@@ -140,6 +147,7 @@ class HalfExpansion : Rewriter {
     }
   }
 
+  const bool native_float16_;
   std::vector<Value> copies_;
 };
 
@@ -153,13 +161,13 @@ bool has_halves(const Program& program) {
 
 }  // namespace
 
-Program expand_halves(const Program& program) {
-  return has_halves(program) ? HalfExpansion(program).run() : program;
+Program expand_halves(const Program& program, bool native_float16) {
+  return has_halves(program) ? HalfExpansion(program, native_float16).run() : program;
 }
 
-Program flatten(const Program& program) {
+Program flatten(const Program& program, bool native_float16) {
   Program flat = inline_calls(program);
-  return has_halves(flat) ? simplify(HalfExpansion(flat).run()) : flat;
+  return has_halves(flat) ? simplify(HalfExpansion(flat, native_float16).run()) : flat;
 }
 
 }  // namespace noyau::jit

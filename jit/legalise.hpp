@@ -10,11 +10,12 @@
 namespace noyau::jit {
 
 /// float16 and bfloat16 as the uint16 that hold them; their conversions as integer operations.
-/// Nothing else computes in halves (verify).
-Program expand_halves(const Program& program);
+/// Nothing else computes in halves (verify). Where the target has instructions for them,
+/// conversions between float16 and float32 stay, each beside a bitcast from or to uint16.
+Program expand_halves(const Program& program, bool native_float16 = false);
 
 /// What every compiler begins with: calls inlined, halves expanded.
-Program flatten(const Program& program);
+Program flatten(const Program& program, bool native_float16 = false);
 
 /// Shuffles and votes by way of shared memory and barriers, for targets without lane exchange. What
 /// is asked of control flow around them grows: it must be the same for the whole block.

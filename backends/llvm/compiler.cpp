@@ -38,7 +38,7 @@ namespace noyau::llvm_backend {
 namespace {
 
 /// Changes when the same Program begins to give other code.
-constexpr int code_version = 3;
+constexpr int code_version = 4;
 constexpr char object_magic[8] = {'N', 'Y', 'L', 'L', 'V', 'M', '0', '2'};
 
 /// Before the object's bytes: which program on which machine it is.
@@ -57,6 +57,7 @@ constexpr jit::Value most_recompiled_instructions = 3000;
 struct Host {
   std::string triple, cpu, features;
   const llvm::Target* target = nullptr;
+  bool converts_float16 = false;  ///< by instructions; else LLVM would call functions
 };
 
 /// Leaked, as everything that outlives main is.
@@ -68,6 +69,7 @@ const Host& host() {
     h->triple = llvm::sys::getProcessTriple();
     h->cpu = llvm::sys::getHostCPUName().str();
     for (const auto& [feature, on] : llvm::sys::getHostCPUFeatures()) {
+      h->converts_float16 |= feature == "f16c" && on;
       h->features += fmt::format("{}{}{}", h->features.empty() ? "" : ",", on ? "+" : "-",
                                  std::string_view(feature.data(), feature.size()));
     }
@@ -383,7 +385,7 @@ std::shared_ptr<const Kernel> compile(const jit::Program& program, std::optional
   }
   std::shared_ptr<const Kernel> kernel;
   with_large_stack([&] {
-    const jit::Program flat = jit::flatten(program);
+    const jit::Program flat = jit::flatten(program, host().converts_float16);
     const LaneAnalysis lanes = analyse_lanes(flat);
     const Tier chosen = tier ? *tier : choose_tier(lanes);
     kernel = std::make_shared<const Kernel>(
@@ -404,7 +406,7 @@ std::shared_ptr<const Kernel> load(std::span<const std::byte> object, const jit:
     return nullptr;
   }
   try {
-    const jit::Program flat = jit::flatten(program);
+    const jit::Program flat = jit::flatten(program, host().converts_float16);
     return std::make_shared<const Kernel>(flat, analyse_lanes(flat),
                                           std::vector<std::byte>(object.begin(), object.end()),
                                           patience_of(flat, header.tier, patience_with_known));
@@ -416,7 +418,7 @@ std::shared_ptr<const Kernel> load(std::span<const std::byte> object, const jit:
 std::string code_text(const jit::Program& program) {
   std::string text;
   with_large_stack([&] {
-    const jit::Program flat = jit::flatten(program);
+    const jit::Program flat = jit::flatten(program, host().converts_float16);
     const LaneAnalysis lanes = analyse_lanes(flat);
     BorrowedCompiler compiler;
     (*compiler).run(flat, lanes, choose_tier(lanes), &text);

@@ -374,6 +374,7 @@ llvm::Type* Emitter::scalar_type(DType type) {
 llvm::Type* Emitter::memory_type(DType type) {
   if (type == float32) return b_.getFloatTy();
   if (type == float64) return b_.getDoubleTy();
+  if (type == float16) return b_.getHalfTy();
   return b_.getIntNTy(static_cast<unsigned>(8 * size_of(type)));
 }
 

@@ -30,6 +30,10 @@ void check(const Program& program, const testing::Extent& extent,
     EXPECT_TRUE(testing::same(wanted, testing::interpreted(plain, extent, parameters, buffers)))
         << print(program) << print(plain);
   }
+  const Program native = flatten(program, true);
+  verify(native);
+  EXPECT_TRUE(testing::same(wanted, testing::interpreted(native, extent, parameters, buffers)))
+      << print(program) << print(native);
 }
 
 TEST(ExpandHalves, ConversionsOfEveryType) {
