@@ -149,16 +149,19 @@ std::string CText::float_arithmetic(Opcode op, DType t, const std::string* x) {
   }
 }
 
-/// NaN when one is NaN; -0 is below +0: of equal numbers the bits are or-ed, or and-ed.
+/// NaN when one is NaN; -0 is below +0: of equal numbers the bits are or-ed, or and-ed. Without
+/// branches: no part of it is worth one.
 std::string CText::float_extremum(bool smallest, DType t, const std::string* x) {
   const DType u = unsigned_of(t);
   const std::string equal =
       bitcast(t, fmt::format("{} {} {}", bitcast(u, "a"), smallest ? "|" : "&", bitcast(u, "b")));
-  const std::string_view less = smallest ? "<" : ">";
-  const std::string name = function(
-      fmt::format("{}_{}", smallest ? "minimum" : "maximum", short_name(t)), t,
-      fmt::format("const {0} a, const {0} b", type(t)),
-      fmt::format("  return a {0} b ? a : b {0} a ? b : a == b ? {1} : a + b;\n", less, equal));
+  const std::string name =
+      function(fmt::format("{}_{}", smallest ? "minimum" : "maximum", short_name(t)), t,
+               fmt::format("const {0} a, const {0} b", type(t)),
+               fmt::format("  const {0} further = a {1} b ? a : b, equal = {2}, sum = a + b;\n"
+                           "  const {0} best = a == b ? equal : further;\n"
+                           "  return (a != a) | (b != b) ? sum : best;\n",
+                           type(t), smallest ? "<" : ">", equal));
   return fmt::format("{}({}, {})", name, x[0], x[1]);
 }
 

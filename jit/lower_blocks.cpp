@@ -17,7 +17,7 @@ BlockLowering::BlockLowering(const Kernel& kernel, const Schedule& schedule,
     : KernelLowering(kernel, schedule, slot_types,
                      {.domain = Domain::blocks,
                       .index = schedule.narrow ? DType::int32 : DType::int64,
-                      .vector = schedule.vector}),
+                      .vector = kernel.has_rows() ? 1 : schedule.vector}),
       threads_(schedule.threads),
       thread_(ops_.as_index(b_.thread(0))),
       block_(ops_.as_index(lone_block())) {}
@@ -228,15 +228,17 @@ class MapLowering final : BlockLowering {
 
   static constexpr std::int64_t side = 32;
 
-  /// A block's 32 x 32 elements: what runs along the other axis is loaded along it, into tiles of
-  /// shared memory whose rows are one element longer, so that both directions meet all banks.
+  /// A block's 32 x 32 elements, or 32 x 64: what runs along the other axis is loaded along it,
+  /// into tiles of shared memory whose rows are one element longer, so that both directions meet
+  /// all banks.
   void lower_tile() {
     const std::size_t slow = static_cast<std::size_t>(schedule_.tile_axis),
                       fast = kernel_.axes.size() - 1;
     std::vector<std::size_t> others;
     for (std::size_t a : parallel_axes_)
       if (a != slow && a != fast) others.push_back(a);
-    const std::int64_t across = (extent_of(fast) + side - 1) / side,
+    const std::int64_t parts = schedule_.batch, length = parts * side;
+    const std::int64_t across = (extent_of(fast) + length - 1) / length,
                        down = (extent_of(slow) + side - 1) / side;
     extent_[0] = across * down;
     std::int64_t rest_size = 1;
@@ -246,7 +248,7 @@ class MapLowering final : BlockLowering {
                 down_value = ops_.number(static_cast<std::uint64_t>(down), "down");
     const Value column = b_.binary(Opcode::remainder, block(), across_value);
     const Value rest = b_.binary(Opcode::divide, block(), across_value);
-    const Value fast_first = times(column, side),
+    const Value fast_first = times(column, length),
                 slow_first = times(b_.binary(Opcode::remainder, rest, down_value), side);
     if (!others.empty())
       ops_.split_index(b_.binary(Opcode::divide, rest, down_value), others, rest_size);
@@ -262,17 +264,18 @@ class MapLowering final : BlockLowering {
         tiled.push_back(k);
     }
     std::map<std::size_t, int> tiles;
-    for (std::size_t k : tiled) tiles[k] = b_.shared(kernel_.ops[k].dtype, side * (side + 1));
+    for (std::size_t k : tiled) tiles[k] = b_.shared(kernel_.ops[k].dtype, length * (side + 1));
     const auto inside = [&](Value fast_index, Value slow_index) {
       return b_.binary(Opcode::bit_and, less(fast_index, ops_.extent(fast)),
                        less(slow_index, ops_.extent(slow)));
     };
-    const auto each = [&](std::uint8_t flags, const std::function<void(Value)>& body) {
+    const auto each = [&](std::int64_t lines, std::uint8_t flags,
+                          const std::function<void(Value)>& body) {
       count(
-          integer(0), integer(side / rows), 1, [&](Value e) { body(plus(y, times(e, rows))); },
+          integer(0), integer(lines / rows), 1, [&](Value e) { body(plus(y, times(e, rows))); },
           flags);
     };
-    each(unrolled_loop, [&](Value r) {
+    each(length, unrolled_loop, [&](Value r) {
       const Value fast_index = plus(fast_first, r), slow_index = plus(slow_first, x);
       when(inside(fast_index, slow_index), [&] {
         ops_.set_index(fast, fast_index);
@@ -283,14 +286,17 @@ class MapLowering final : BlockLowering {
       });
     });
     b_.barrier();
-    each(loop_for(all, side / rows), [&](Value r) {
-      const Value fast_index = plus(fast_first, x), slow_index = plus(slow_first, r);
+    // The parts of a line one after the other, as if they were more lines.
+    each(parts * side, loop_for(all, parts * side / rows), [&](Value line) {
+      const Value r = b_.binary(Opcode::bit_and, line, integer(side - 1)),
+                  at = parts == 1 ? x : plus(x, b_.binary(Opcode::subtract, line, r));
+      const Value fast_index = plus(fast_first, at), slow_index = plus(slow_first, r);
       when(inside(fast_index, slow_index), [&] {
         ops_.set_index(fast, fast_index);
         ops_.set_index(slow, slow_index);
         for (std::size_t k : all) {
           if (auto tile = tiles.find(k); tile != tiles.end())
-            ops_.set_value(k, load(tile->second, plus(times(x, side + 1), r)));
+            ops_.set_value(k, load(tile->second, plus(times(at, side + 1), r)));
           else ops_.emit(k);
         }
       });

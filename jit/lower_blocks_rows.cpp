@@ -6,8 +6,10 @@
 // threads compute elements, a stage of them in shared memory at a time, and 32 threads add them up;
 // what may be combined in any order is not staged.
 #include <algorithm>
+#include <bit>
 
 #include "jit/lower_blocks.hpp"
+#include "jit/schedule_blocks.hpp"
 
 namespace noyau::jit {
 namespace {
@@ -30,7 +32,6 @@ class RowLowering final : BlockLowering {
  private:
   /// How rows and their elements lie over blocks and threads.
   enum class Layout { thread, gang, block, columns };
-  static constexpr std::int64_t side = 32;
 
   /// Element `base + own_ + e * stride_` is element e of the thread's batch.
   void lay_out() {
@@ -40,8 +41,9 @@ class RowLowering final : BlockLowering {
               : schedule_.shape == Shape::serial ? Layout::thread
               : schedule_.shape == Shape::gang   ? Layout::gang
                                                  : Layout::block;
-    const std::int64_t gangs = threads_ / virtual_lanes;
-    const std::int64_t rows_of_block = columns                     ? side
+    side_ = columns ? schedule_.width : virtual_lanes;
+    const std::int64_t gangs = threads_ / side_;
+    const std::int64_t rows_of_block = columns                     ? side_
                                        : layout_ == Layout::thread ? threads_
                                        : layout_ == Layout::gang   ? gangs
                                                                    : 1;
@@ -58,11 +60,11 @@ class RowLowering final : BlockLowering {
     }
     group_ = group;
     row_count_ = ops_.number(static_cast<std::uint64_t>(rows), "row_count");
-    const Value mine = columns                     ? lane()
+    const Value mine = columns                     ? column()
                        : layout_ == Layout::thread ? thread()
                        : layout_ == Layout::gang   ? gang()
                                                    : integer(0);
-    own_ = columns                     ? gang()
+    own_ = columns                     ? line()
            : layout_ == Layout::thread ? integer(0)
            : layout_ == Layout::gang   ? lane()
                                        : thread();
@@ -185,6 +187,34 @@ class RowLowering final : BlockLowering {
     };
     return x;
   }
+  /// A batch of a row that one thread goes through: whole vectors of it, as rows are.
+  void fetch_vectors(std::span<const std::size_t> needed, Value base, Value end) {
+    const std::int64_t v = schedule_.vector;
+    for (std::int64_t first = 0; first < schedule_.batch; first += v) {
+      const Value number = shifted(base, first);
+      when(less(number, end), [&] {
+        for (std::size_t k : needed) {
+          if (!is_fetched(k)) continue;
+          const KernelOp& op = kernel_.ops[k];
+          const int array = array_of(k, schedule_.batch);
+          const bool together = takes_vectors(kernel_, op, v);
+          set_row(number);
+          std::vector<Value> at{ops_.address(k)}, loaded;
+          for (std::int64_t n = 1; n < v; ++n) {
+            if (!together) set_row(shifted(number, n));
+            at.push_back(together ? b_.binary(Opcode::add, at[0], b_.constant_i64(n))
+                                  : ops_.address(k));
+          }
+          for (Value a : at) {
+            loaded.push_back(b_.load(op.buffer, a));
+            if (together) b_.program().instructions.back().flags = static_cast<std::uint8_t>(v);
+          }
+          for (std::int64_t n = 0; n < v; ++n)
+            b_.store(array, b_.constant_i64(first + n), loaded[static_cast<std::size_t>(n)]);
+        }
+      });
+    }
+  }
   bool is_fetched(std::size_t k) const {
     return kernel_.ops[k].kind == Kind::load && !kept_.count(k);
   }
@@ -217,7 +247,8 @@ class RowLowering final : BlockLowering {
             },
             flags);
       };
-      each(unrolled_loop, x.fetch);
+      if (schedule_.vector == 1) each(unrolled_loop, x.fetch);
+      else fetch_vectors(x.needed, base, end);
       each(x.flags, [&](Value number, Value e, Value inside) {
         when(inside, [&] {
           const std::vector<Value> with = x.compute(number, e);
@@ -304,24 +335,31 @@ class RowLowering final : BlockLowering {
     return values;
   }
 
-  /// The tree over lanes that lie in several threads: through shared memory, a lane a line of 33.
+  /// Of columns: the thread's one, and the first of its virtual lanes.
+  Value column() { return b_.binary(Opcode::bit_and, thread(), integer(side_ - 1)); }
+  Value line() {
+    return b_.binary(Opcode::shift_right, thread(),
+                     integer(std::countr_zero(static_cast<std::uint64_t>(side_))));
+  }
+
+  /// The tree over lanes that lie in several threads: through shared memory, a line for each lane.
   std::vector<Value> finish_columns(const Accumulators& acc, std::span<const int> lanes) {
-    const std::vector<int> memory = shared_values(acc, virtual_lanes * (side + 1));
-    const std::int64_t gangs = threads_ / virtual_lanes;
-    const auto at = [&](Value l) { return plus(times(l, side + 1), lane()); };
+    const std::vector<int> memory = shared_values(acc, virtual_lanes * (side_ + 1));
+    const std::int64_t gangs = threads_ / side_;
+    const auto at = [&](Value l) { return plus(times(l, side_ + 1), column()); };
     for (std::int64_t a = 0; a < lanes_; ++a) {
-      const Value l = shifted(gang(), a * gangs);
+      const Value l = shifted(line(), a * gangs);
       for (std::size_t k = 0; k < memory.size(); ++k)
         store(memory[k], at(l), b_.load(lanes[k], b_.constant_i64(a)));
     }
     for (std::int64_t distance = virtual_lanes / 2; distance > 0; distance /= 2) {
       b_.barrier();
-      count(gang(), integer(distance), gangs, [&](Value l) {
+      count(line(), integer(distance), gangs, [&](Value l) {
         add_to(acc, memory, at(l), values_at(memory, at(shifted(l, distance))));
       });
     }
     b_.barrier();
-    const std::vector<Value> values = values_at(memory, lane());
+    const std::vector<Value> values = values_at(memory, column());
     b_.barrier();
     return values;
   }
@@ -405,6 +443,7 @@ class RowLowering final : BlockLowering {
   Value own_ = no_value, row_ = no_value, live_ = no_value, row_count_ = no_value,
         chunk_ = no_value, chunk_count_ = no_value, group_ = no_value, memory_first_ = no_value;
   std::int64_t stride_ = 1, lanes_ = 1;
+  std::int64_t side_ = virtual_lanes;                ///< columns of a block
   std::map<std::size_t, std::int32_t> buffer_from_;  ///< op -> the stage that computes it
   std::map<std::size_t, int> buffers_;
   struct SharedArrays {

@@ -52,6 +52,7 @@ std::string print(const Schedule& s) {
   if (s.threads == 0) return text;
   text += fmt::format(", {} threads", s.threads);
   if (s.columns) text += ", columns";
+  if (s.width < 32) text += fmt::format(", {} side by side", s.width);
   if (s.vector > 1) text += fmt::format(", vectors of {}", s.vector);
   if (s.batch > 1) text += fmt::format(", {} at once", s.batch);
   if (s.tile_axis >= 0) text += fmt::format(" over axis {}", s.tile_axis);

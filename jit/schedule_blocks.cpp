@@ -88,6 +88,38 @@ void choose_map(const Kernel& kernel, const DeviceLimits& limits, Schedule& s) {
   }
 }
 
+/// A block of 256 threads has 4 KiB in flight for one load of 4 bytes, so that eight of them on a
+/// multiprocessor have 32 KiB: twice that where it leaves enough blocks.
+void choose_tile(const Kernel& kernel, const DeviceLimits& limits, Schedule& s) {
+  constexpr std::int64_t elements = 2 * 32 * 32, most_bytes = 4;
+  std::int64_t bytes = 0;
+  for (const KernelOp& op : kernel.ops)
+    if (op.kind == Kind::load) bytes += size(op.dtype);
+  if (bytes <= most_bytes && kernel.parallel_size() / elements >= 8 * limits.compute_units)
+    s.batch = 2;
+}
+
+/// How many columns a block has, and how many loads a thread has in flight: 48 KiB a multiprocessor
+/// are wanted, 256 threads with 16 loads of 4 bytes are a third of that. So narrow columns where
+/// wide ones make too few blocks, but not below the 32 bytes that memory gives at once.
+void choose_columns(const Kernel& kernel, const DeviceLimits& limits, Schedule& s) {
+  constexpr std::int64_t sector = 32, most_batch = 16;
+  std::int64_t least = s.threads / virtual_lanes;  // a thread has a virtual lane at least
+  for (const KernelOp& op : kernel.ops)
+    if (op.kind == Kind::load && op.row) least = std::max(least, sector / size(op.dtype));
+  const std::int64_t chunks = (kernel.row_size() + chunk_rows - 1) / chunk_rows;
+  const auto blocks = [&](std::int64_t width) {
+    return (kernel.parallel_size() + width - 1) / width * chunks;
+  };
+  std::int64_t width = virtual_lanes;
+  while (width > least && blocks(width) < 4 * limits.compute_units) width /= 2;
+  const std::int64_t gangs = s.threads / width, lanes = virtual_lanes / gangs;
+  std::int64_t batch = blocks(width) < 8 * limits.compute_units ? most_batch : most_batch / 2;
+  while (batch / 2 * gangs >= std::min(kernel.row_size(), chunk_rows)) batch /= 2;
+  s.width = static_cast<std::int32_t>(width);
+  s.batch = static_cast<std::int32_t>(std::max(batch, lanes));
+}
+
 void choose_rows(const Kernel& kernel, const DeviceLimits& limits, Schedule& s) {
   constexpr std::int64_t least_columns = 16, most_of_gang = 1024, most_bytes = 64 << 10,
                          staging_bytes = 20 << 10;
@@ -99,16 +131,17 @@ void choose_rows(const Kernel& kernel, const DeviceLimits& limits, Schedule& s) 
   const bool inner = kernel.axes.back().row;
   s.batch = 8;
   s.columns = !inner && kernel.axes.back().extent >= least_columns;
-  if (s.columns) {
-    // A thread has several lanes; few columns are read with more loads in flight.
-    const std::int64_t groups = (kernel.parallel_size() + virtual_lanes - 1) / virtual_lanes;
-    const auto lanes = static_cast<std::int32_t>(virtual_lanes * virtual_lanes / s.threads);
-    s.batch = std::max(groups < 4 * limits.compute_units ? 16 : 8, lanes);
-  }
+  if (s.columns && rows > serial_rows) choose_columns(kernel, limits, s);
   if (rows <= serial_rows) {
     s.shape = Shape::serial;
     s.batch = static_cast<std::int32_t>(std::clamp<std::int64_t>(rows, 1, 8));
     s.columns = false;
+    // Neighbouring threads read what lies apart: the less often, the better.
+    for (std::int32_t v = 4; v > 1 && s.vector == 1 && inner; v /= 2)
+      if (s.batch % v == 0 && kernel.axes.back().extent % v == 0 &&
+          std::any_of(kernel.ops.begin(), kernel.ops.end(),
+                      [&](const KernelOp& op) { return takes_vectors(kernel, op, v); }))
+        s.vector = v;
   } else if (rows > chunk_rows) {
     s.shape = Shape::split;
   } else if (s.columns) {
@@ -134,6 +167,7 @@ Schedule choose_schedule_of_blocks(const Kernel& kernel, const DeviceLimits& lim
     choose_rows(kernel, limits, s);
   } else if (s.tile_axis = tile_axis(kernel); s.tile_axis >= 0) {
     s.shape = Shape::tile;
+    choose_tile(kernel, limits, s);
   } else {
     choose_map(kernel, limits, s);
   }

@@ -39,7 +39,7 @@ void visit_maps(const Visit& visit) {
 }
 
 void visit_transposes(const Visit& visit) {
-  for (const auto& [rows, columns] : {std::pair{16, 16}, {31, 33}, {32, 64}, {100, 17}, {1, 40}}) {
+  for (const auto& [rows, columns] : {std::pair{16, 16}, {31, 33}, {32, 64}, {100, 17}, {1, 40}, {130, 145}}) {
     const Shape shape{rows, columns}, turned{columns, rows};
     visit({fmt::format("transpose {}x{}", rows, columns),
            [=] { return transpose(filled(shape)) + 1.0; }});
@@ -52,7 +52,7 @@ void visit_transposes(const Visit& visit) {
 }
 
 void visit_rows(const Visit& visit) {
-  for (const std::int64_t n : {0, 1, 5, 31, 32, 33, 65, 255, 1024, 1025, 3000}) {
+  for (const std::int64_t n : {0, 1, 5, 6, 12, 31, 32, 33, 65, 255, 1024, 1025, 3000}) {
     for (const std::int64_t rows : {1, 9}) {
       const Shape shape{rows, n};
       const auto add = [&](const char* name, auto make) {

@@ -177,7 +177,9 @@ extern "C" __global__ void noyau_kernel(const float* b0,
 TEST(EmitC, BlocksInCuda) {
   EXPECT_EQ(text(row_maximum, cuda_dialect()), R"C(// row_maximum
 static __device__ __forceinline__ float noyau_maximum_f32(const float a, const float b) {
-  return a > b ? a : b > a ? b : a == b ? __builtin_bit_cast(float, __builtin_bit_cast(unsigned int, a) & __builtin_bit_cast(unsigned int, b)) : a + b;
+  const float further = a > b ? a : b, equal = __builtin_bit_cast(float, __builtin_bit_cast(unsigned int, a) & __builtin_bit_cast(unsigned int, b)), sum = a + b;
+  const float best = a == b ? equal : further;
+  return (a != a) | (b != b) ? sum : best;
 }
 static __device__ __forceinline__ int noyau_lane_exclusive_or(const long long thread, const long long n) {
   const long long self = thread & 31;

@@ -87,6 +87,8 @@ TEST(Schedule, OfMaps) {
   // Transposed loads.
   EXPECT_EQ(chosen(kernel({{1024}, {1024}}, {{float32, {1, 1024}}}, rows)),
             "tile, 256 threads over axis 0, 32-bit indices");
+  EXPECT_EQ(chosen(kernel({{4096}, {1024}}, {{float32, {1, 4096}}}, rows)),
+            "tile, 256 threads, 2 at once over axis 0, 32-bit indices");
 }
 
 TEST(Schedule, OfRows) {
@@ -101,7 +103,10 @@ TEST(Schedule, OfRows) {
     return print(choose_schedule(kernel(axes, {load}, result), gpu()));
   };
   EXPECT_EQ(chosen(1000, 5, true), "serial, 256 threads, 5 at once, 32-bit indices");
-  EXPECT_EQ(chosen(1000, 32, true), "serial, 256 threads, 8 at once, 32-bit indices");
+  EXPECT_EQ(chosen(1000, 6, true),
+            "serial, 256 threads, vectors of 2, 6 at once, 32-bit indices");
+  EXPECT_EQ(chosen(1000, 32, true),
+            "serial, 256 threads, vectors of 4, 8 at once, 32-bit indices");
   EXPECT_EQ(chosen(1000, 33, true),
             "gang, 256 threads, 2 at once, rows in 49152 bytes, 32-bit indices");
   EXPECT_EQ(chosen(1000, 1024, true),
@@ -110,9 +115,15 @@ TEST(Schedule, OfRows) {
             "block, 256 threads, 8 at once, rows in 28672 bytes, 32-bit indices");
   EXPECT_EQ(chosen(1000, 16385, true), "split, 256 threads, 8 at once, 32-bit indices");
   EXPECT_EQ(chosen(1000, 32, false), "serial, 256 threads, 8 at once, 32-bit indices");
-  EXPECT_EQ(chosen(1000, 33, false), "column, 256 threads, 16 at once, 32-bit indices");
+  EXPECT_EQ(chosen(1000, 33, false),
+            "column, 256 threads, 8 side by side, 2 at once, 32-bit indices");
+  EXPECT_EQ(chosen(1000, 4096, false),
+            "column, 256 threads, 8 side by side, 16 at once, 32-bit indices");
+  EXPECT_EQ(chosen(10000, 4096, false),
+            "column, 256 threads, 16 side by side, 16 at once, 32-bit indices");
   EXPECT_EQ(chosen(100000, 33, false), "column, 256 threads, 8 at once, 32-bit indices");
-  EXPECT_EQ(chosen(1000, 16385, false), "split, 256 threads, columns, 16 at once, 32-bit indices");
+  EXPECT_EQ(chosen(1000, 16385, false),
+            "split, 256 threads, columns, 8 side by side, 16 at once, 32-bit indices");
   EXPECT_EQ(chosen(3, 100, false),
             "gang, 256 threads, 4 at once, rows in 49152 bytes, 32-bit indices")
       << "too few columns to read side by side";

@@ -72,11 +72,11 @@ TEST(NullDevices, DeclareNoMoreSharedMemoryThanThereIs) {
     const DeviceScope scope(device(gpu));
     const auto sums = [&](int count) {
       std::vector<Array> list;
-      const Array x = full({900, 640}, 1.0) * 1.0;
+      const Array x = full({900, 640}, 1.0, float64) * 1.0;
       for (int k = 0; k < count; ++k) list.push_back(sum(x * static_cast<double>(k + 2), 0));
       return explain(list);
     };
-    const std::string few = sums(2), many = sums(14);
+    const std::string few = sums(2), many = sums(24);
     EXPECT_NE(few.find("column, 256 threads"), std::string::npos) << few;
     EXPECT_GT(declared_bytes(few), 4000);
     EXPECT_LE(declared_bytes(many), 48 << 10) << many;
