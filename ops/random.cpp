@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "noyau/error.hpp"
 #include "ops/build.hpp"
 
@@ -21,6 +23,16 @@ void check_floating(DType dtype, std::string_view operation) {
                                operation, name(dtype)));
 }
 
+/// The greatest number of a dtype of 16 bits that is less than `bound`.
+Scalar half_below(double bound, DType dtype) {
+  Scalar s = Scalar::of(bound).as(dtype);
+  if (s.to_double() < bound) return s;
+  if (s.to_double() == 0) s.bits = 0x8001;
+  else if (s.to_double() > 0) --s.bits;
+  else ++s.bits;
+  return s;
+}
+
 }  // namespace
 
 Array Generator::uniform(const Shape& shape, DType dtype) { return uniform(shape, 0, 1, dtype); }
@@ -32,10 +44,12 @@ Array Generator::uniform(const Shape& shape, double low, double high, DType dtyp
         fmt::format("[uniform] in [{}, {}): the bounds are finite and low < high", low, high));
   }
   if (is_half(dtype)) {
-    // As many bits as the significand has, so that nothing is rounded up to 1.
+    // As many bits as the significand has, so that in [0, 1) nothing is rounded up to 1; elsewhere
+    // much is.
     const double steps = dtype == float16 ? 2048 : 256;
     const Array unit = floor(uniform(shape, 0, 1, float32) * steps);
-    return astype(fma(unit, (high - low) / steps, low), dtype);
+    const double last = std::max(half_below(high, dtype).to_double(), low);
+    return astype(minimum(fma(unit, (high - low) / steps, low), last), dtype);
   }
   return random_node(shape, dtype,
                      {.distribution = Distribution::uniform,
