@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cmath>
 #include <ostream>
 
@@ -278,7 +279,9 @@ std::string lone(T value) {
 double readable(double value, DType half) {
   const Scalar wanted = Scalar::of(value).as(half);
   for (int digits = 0; std::isfinite(value) && digits < precision; ++digits) {
-    const double rounded = std::stod(fmt::format("{:.{}e}", value, digits));
+    const std::string text = fmt::format("{:.{}e}", value, digits);
+    double rounded = 0;  // by from_chars: it knows no locale
+    std::from_chars(text.data(), text.data() + text.size(), rounded);
     if (Scalar::of(rounded).as(half) == wanted) return rounded;
   }
   return value;

@@ -1,7 +1,7 @@
 // Matrix products of f32 and f64: any order of axes, any batches, a bias on the way. bfloat16 and
 // TF32 where the caller allows them. What comes after a bias stays with generated kernels: cuBLASLt
-// does not say what its relu makes of NaN, and its gelu is another. SPDX-License-Identifier:
-// Apache-2.0
+// does not say what its relu makes of NaN, and its gelu is another.
+// SPDX-License-Identifier: Apache-2.0
 #include "backends/cublaslt/matmul.hpp"
 
 #include <fmt/format.h>

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <clocale>
 #include <cmath>
+#include <string>
 
 #include "noyau/array.hpp"
 
@@ -49,8 +51,10 @@ TEST_F(Format, LoneElements) {
   EXPECT_EQ(to_string(array(std::vector<bool>{true}, {})), "True");
 }
 
-// As few digits as tell a half from its neighbours.
+// As few digits as tell a half from its neighbours; found by reading them, in every locale.
 TEST_F(Format, Halves) {
+  const std::string before = std::setlocale(LC_ALL, nullptr);
+  std::setlocale(LC_ALL, "de_DE.UTF-8");  // where it is installed
   const auto half = [](const std::vector<double>& v, const Shape& shape, DType dtype = float16) {
     return to_string(detail::make_array_checked(v.data(), v.size(), float64, shape, dtype));
   };
@@ -60,6 +64,7 @@ TEST_F(Format, Halves) {
   EXPECT_EQ(half({0.1}, {}), "0.1");
   EXPECT_EQ(half({3.14}, {}, bfloat16), "3.14");
   EXPECT_EQ(half({-1e30}, {1}, bfloat16), "[-1.e+30]");
+  std::setlocale(LC_ALL, before.c_str());
 }
 
 TEST_F(Format, IntegersBoolsAndNothing) {
