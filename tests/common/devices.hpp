@@ -16,8 +16,8 @@ namespace noyau::test {
 std::vector<std::string> running_devices();
 
 /// How many random programs are evaluated: all on devices whose compilers take a millisecond for a
-/// kernel; fewer on OpenCL, where PoCL takes 40 milliseconds and more. $NOYAU_TEST_PROGRAMS asks for
-/// another number: ctest does, for all of them in parts.
+/// kernel; fewer on OpenCL, where PoCL takes 40 milliseconds and more. $NOYAU_TEST_PROGRAMS asks
+/// for another number: ctest does, for all of them in parts.
 inline constexpr std::int64_t all_random_programs = 1000, random_programs_on_opencl = 60;
 
 /// A test whose parameter is the name of a device, the default one while the test runs.

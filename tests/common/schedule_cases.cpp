@@ -39,7 +39,8 @@ void visit_maps(const Visit& visit) {
 }
 
 void visit_transposes(const Visit& visit) {
-  for (const auto& [rows, columns] : {std::pair{16, 16}, {31, 33}, {32, 64}, {100, 17}, {1, 40}, {130, 145}}) {
+  for (const auto& [rows, columns] :
+       {std::pair{16, 16}, {31, 33}, {32, 64}, {100, 17}, {1, 40}, {130, 145}}) {
     const Shape shape{rows, columns}, turned{columns, rows};
     visit({fmt::format("transpose {}x{}", rows, columns),
            [=] { return transpose(filled(shape)) + 1.0; }});

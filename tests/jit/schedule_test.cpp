@@ -103,10 +103,8 @@ TEST(Schedule, OfRows) {
     return print(choose_schedule(kernel(axes, {load}, result), gpu()));
   };
   EXPECT_EQ(chosen(1000, 5, true), "serial, 256 threads, 5 at once, 32-bit indices");
-  EXPECT_EQ(chosen(1000, 6, true),
-            "serial, 256 threads, vectors of 2, 6 at once, 32-bit indices");
-  EXPECT_EQ(chosen(1000, 32, true),
-            "serial, 256 threads, vectors of 4, 8 at once, 32-bit indices");
+  EXPECT_EQ(chosen(1000, 6, true), "serial, 256 threads, vectors of 2, 6 at once, 32-bit indices");
+  EXPECT_EQ(chosen(1000, 32, true), "serial, 256 threads, vectors of 4, 8 at once, 32-bit indices");
   EXPECT_EQ(chosen(1000, 33, true),
             "gang, 256 threads, 2 at once, rows in 49152 bytes, 32-bit indices");
   EXPECT_EQ(chosen(1000, 1024, true),

@@ -22,8 +22,10 @@ void check_cublaslt() {
   using namespace noyau::cublaslt;
   const Functions& f = functions();
   std::printf("%s\n", f.description.c_str());
-  for (const auto& [compute, type] :
-       {std::pair{compute_32, real_32}, {compute_32_tf32, real_32}, {compute_32_bf16, real_32}, {compute_64, real_64}}) {
+  for (const auto& [compute, type] : {std::pair{compute_32, real_32},
+                                      {compute_32_tf32, real_32},
+                                      {compute_32_bf16, real_32},
+                                      {compute_64, real_64}}) {
     Operation operation = nullptr;
     accepted(f.matmul_desc_create(&operation, compute, type), "operation");
     const auto set = [&](OperationAttribute attribute, const auto& value, const char* what) {
