@@ -232,9 +232,9 @@ void attempt(const jit::Trace& trace, const PlanKey& key, DeviceBackend& backend
 
   Memory& memory = kept.memory.emplace_back(allocate(*plan, trace, backend));
   const std::uint64_t ticket = backend.submit(submission_of(*plan, plan, trace, memory));
-  log_steps(*plan, fresh);
   if (memory.arena) memory.arena->last_use.store(ticket, std::memory_order_release);
   commit(*plan, trace, memory, ticket);
+  log_steps(*plan, fresh);
 }
 
 /// Computes on one device what a trace asks for. Where a library refuses a call, another plan is
