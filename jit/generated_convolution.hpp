@@ -55,8 +55,9 @@ GeneratedKernel convolution_by_channels(Sliding& c);
 /// For devices whose blocks have many threads; `tile`: other than the best.
 GeneratedKernel convolution_by_blocks(Sliding& c, std::optional<ProductTile> tile = {});
 /// How many rows of windows (n, oh) the gradient by the weights adds up in one chain: a function of
-/// extents alone. A chunk has 512 windows at least, and there are at most 128 chunks.
-std::int64_t chunk_of_windows(const Shape& dy);
+/// extents alone. A chunk has 512 windows at least, and there are at most 128 chunks, fewer where
+/// all their results together would be more than 2^25 numbers.
+std::int64_t chunk_of_windows(const Shape& dy, const Shape& dweights);
 
 /// The gradient by the weights: lanes along output channels, tiles of cells. Where blocks have many
 /// threads, an item has one chunk.

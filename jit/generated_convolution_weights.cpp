@@ -19,13 +19,13 @@ class WeightGradient {
         dtype_(out.dtype),
         out_(out),
         block_threads_(block_threads),
-        chunks_((dy.shape[0] * dy.shape[2] + chunk_of_windows(dy.shape) - 1) /
-                chunk_of_windows(dy.shape)) {
+        rows_of_chunk_(chunk_of_windows(dy.shape, out.shape)),
+        chunks_((dy.shape[0] * dy.shape[2] + rows_of_chunk_ - 1) / rows_of_chunk_) {
     x_ = g.input(x, "x");
     dy_ = g.input(dy, "dy");
     to_ = g.output(in_parts() ? chunks_of(out, chunks_) : out, "dweights");
     rows_ = g.number(dy.shape[0] * dy.shape[2], "rows");
-    chunk_ = g.number(chunk_of_windows(dy.shape), "chunk");
+    chunk_ = g.number(rows_of_chunk_, "chunk");
     for (int d = 0; d < 2; ++d) declare(d, x.shape[2 + d], dy.shape[2 + d], out.shape[2 + d]);
     const Value channels = g.number(out.shape[1], "channels");
     const std::int64_t outputs = out.shape[0] / window.groups;
@@ -162,7 +162,7 @@ class WeightGradient {
   DType dtype_;
   const TensorView& out_;
   const int block_threads_;
-  const std::int64_t chunks_;
+  const std::int64_t rows_of_chunk_, chunks_;
   StridedBuffer x_, dy_, to_;
   Value rows_, chunk_, extent_[2], windows_[2], inner_[2], outer_[2];
   std::vector<Value> index_;
@@ -171,9 +171,10 @@ class WeightGradient {
 
 }  // namespace
 
-std::int64_t chunk_of_windows(const Shape& dy) {
-  constexpr std::int64_t least_windows = 512, most_chunks = 128;
-  const std::int64_t rows = dy[0] * dy[2];
+std::int64_t chunk_of_windows(const Shape& dy, const Shape& dweights) {
+  constexpr std::int64_t least_windows = 512, most_numbers = std::int64_t{1} << 25;
+  const std::int64_t rows = dy[0] * dy[2], most_chunks = std::clamp<std::int64_t>(
+                                               most_numbers / dweights.elements(), 1, 128);
   return std::max((least_windows + dy[3] - 1) / dy[3], (rows + most_chunks - 1) / most_chunks);
 }
 

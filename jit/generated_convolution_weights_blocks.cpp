@@ -16,7 +16,7 @@ class WeightsByBlocks {
       : g("convolution_weight_gradient", ProductTiles::threads),
         window_(window),
         out_(out),
-        chunks_(chunk_count(dy.shape)),
+        chunks_(chunk_count(dy.shape, out.shape)),
         tiles_(g, out.dtype, tile, outputs(out, window), cells(out), window.groups * chunks_,
                !is_whole(x, dy, out, 0) || !is_whole(x, dy, out, 1)) {
     x_ = g.input(x, "x");
@@ -34,7 +34,7 @@ class WeightsByBlocks {
     cells_ = g.number(cells(out), "cells");
     const Value across = g.number(tiles_.across, "across"), down = g.number(tiles_.down, "down");
     const Value terms = g.number(dy.shape[0] * dy.shape[2] * dy.shape[3], "terms"),
-                chunk = g.number(chunk_of_windows(dy.shape) * dy.shape[3], "chunk");
+                chunk = g.number(chunk_of_windows(dy.shape, out.shape) * dy.shape[3], "chunk");
     const Value block = g.ir().block(0);
     g.ir().program().instructions[static_cast<std::size_t>(block)].flags = lone_axis;
     // Blocks of one chunk follow each other: they read the same images.
@@ -55,8 +55,8 @@ class WeightsByBlocks {
     end_ = g.minimum(g.add(first_, chunk), terms);
   }
 
-  static std::int64_t chunk_count(const Shape& dy) {
-    const std::int64_t chunk = chunk_of_windows(dy);
+  static std::int64_t chunk_count(const Shape& dy, const Shape& dweights) {
+    const std::int64_t chunk = chunk_of_windows(dy, dweights);
     return (dy[0] * dy[2] + chunk - 1) / chunk;
   }
   static std::int64_t outputs(const TensorView& out, const WindowAttributes& window) {
@@ -217,7 +217,7 @@ GeneratedKernel weight_gradient_by_blocks(const TensorView& x, const TensorView&
   if (!tile)
     tile = tile_of_product(dweights.dtype, WeightsByBlocks::outputs(dweights, window),
                            WeightsByBlocks::cells(dweights),
-                           window.groups * WeightsByBlocks::chunk_count(dy.shape));
+                           window.groups * WeightsByBlocks::chunk_count(dy.shape, dweights.shape));
   return WeightsByBlocks(x, dy, dweights, window, *tile).run();
 }
 

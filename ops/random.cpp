@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "noyau/error.hpp"
 #include "ops/build.hpp"
@@ -39,9 +40,15 @@ Array Generator::uniform(const Shape& shape, DType dtype) { return uniform(shape
 
 Array Generator::uniform(const Shape& shape, double low, double high, DType dtype) {
   check_floating(dtype, "uniform");
-  if (!(low < high) || !(high - low <= 1.7976931348623157e308)) {
-    throw ValueError(
-        fmt::format("[uniform] in [{}, {}): the bounds are finite and low < high", low, high));
+  const auto finite = [](double value, DType type) {
+    return std::isfinite(Scalar::of(value).as(type).to_double());
+  };
+  if (!(low < high) || !finite(low, dtype) || !finite(high, dtype) ||
+      !finite(high - low, ops::computed_in(dtype))) {
+    throw ValueError(fmt::format(
+        "[uniform] in [{}, {}): low < high, and the bounds and their distance are finite numbers "
+        "of {}",
+        low, high, name(dtype)));
   }
   if (is_half(dtype)) {
     // As many bits as the significand has, so that in [0, 1) nothing is rounded up to 1; elsewhere

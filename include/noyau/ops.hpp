@@ -183,11 +183,10 @@ template <class T>
 requires std::is_arithmetic_v<T> Array arange(T stop) {
   return detail::arange(Scalar::of(T{0}), Scalar::of(stop), Scalar::of(T{1}), std::nullopt);
 }
-template <class T, class U>
-requires std::is_arithmetic_v<T> && std::is_arithmetic_v<U> Array
-arange(T start, U stop, std::type_identity_t<std::common_type_t<T, U>> step = 1,
-       std::optional<DType> dtype = std::nullopt) {
-  using C = std::common_type_t<T, U>;
+template <class T, class U, class V = std::common_type_t<T, U>>
+requires std::is_arithmetic_v<T> && std::is_arithmetic_v<U> && std::is_arithmetic_v<V> Array
+arange(T start, U stop, V step = 1, std::optional<DType> dtype = std::nullopt) {
+  using C = std::common_type_t<T, U, V>;
   return detail::arange(Scalar::of(static_cast<C>(start)), Scalar::of(static_cast<C>(stop)),
                         Scalar::of(static_cast<C>(step)), dtype);
 }

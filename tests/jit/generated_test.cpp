@@ -99,6 +99,20 @@ TEST(Generated, IndicesHave32Bits) {
   for (const int operations : all(std::int64_t{1} << 30, 256)) EXPECT_GT(operations, 0);
 }
 
+// What chunks leave behind would be 2 GiB otherwise.
+TEST(Generated, ChunksOfManyWeightsAreFew) {
+  const WindowAttributes w;
+  const auto scratch = [&](std::int64_t channels) {
+    const auto view = [](Shape shape) { return TensorView{float32, shape, shape.dense_strides()}; };
+    const TensorView x = view({64, channels, 32, 32}), k = view({channels, channels, 1, 1});
+    return jit::convolution_kernel(LibraryCall::Kind::convolution_weight_gradient, x, x, k, w, 256)
+        .scratch_bytes;
+  };
+  EXPECT_EQ(scratch(64), 128 * 64 * 64 * 4);
+  EXPECT_EQ(scratch(2048), 8 * 2048 * 2048 * 4);
+  EXPECT_EQ(scratch(8192), 0) << "one chain each";
+}
+
 TEST(Generated, PoolsOfSmallWindowsAreStraight) {
   WindowAttributes window;
   for (int d = 0; d < 2; ++d) {

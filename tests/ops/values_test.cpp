@@ -69,6 +69,8 @@ TEST_F(OperationValues, Movement) {
 
 TEST_F(OperationValues, Creation) {
   EXPECT_EQ(values(arange(2, 7, 2)), (List{2, 4, 6}));
+  EXPECT_EQ(values(arange(0, 10, 2.5)), (List{0, 2.5, 5, 7.5}));
+  EXPECT_EQ(arange(0, 1, 0.25).dtype(), float32);
   EXPECT_EQ(values(arange(5, 0, -2)), (List{5, 3, 1}));
   EXPECT_EQ(arange(5, 0).shape(), (Shape{0}));
   EXPECT_EQ(arange(0.0, 1.0, 0.25).dtype(), float32);
