@@ -17,8 +17,16 @@ namespace {
 /// What the fake compiler makes has no place in anybody's cache.
 const bool no_cache = setenv("NOYAU_CACHE", "0", 1) == 0;
 
+Array numbers(const Shape& shape) {
+  std::vector<float> all(static_cast<std::size_t>(shape.elements()));
+  for (std::size_t k = 0; k < all.size(); ++k) all[k] = static_cast<float>(k % 5);
+  return array(all, shape);
+}
+
 class ClBlast : public ::testing::Test {
  protected:
+  /// The first product tries whether CLBlast works on the device at all.
+  void SetUp() override { matmul(numbers({2, 2}), numbers({2, 2})).wait(); }
   void TearDown() override {
     fake_opencl::fail("gemm", 0);
     fake_opencl::fail("clCreateBuffer", 0);
@@ -38,12 +46,6 @@ class ClBlast : public ::testing::Test {
   const DeviceScope scope_{device("opencl:0")};
   const std::int64_t refusals_ = plan_counters().refused_calls;
 };
-
-Array numbers(const Shape& shape) {
-  std::vector<float> all(static_cast<std::size_t>(shape.elements()));
-  for (std::size_t k = 0; k < all.size(); ++k) all[k] = static_cast<float>(k % 5);
-  return array(all, shape);
-}
 
 TEST_F(ClBlast, ProductsAreItsOwn) {
   const Array y = matmul(numbers({2, 3}), numbers({3, 2}));
@@ -79,8 +81,7 @@ TEST_F(ClBlast, WhatIsRefusedAtItsLaunchIsGenerated) {
 TEST_F(ClBlast, WithoutMemoryForATemporaryItIsGenerated) {
   const Array a = numbers({50, 3}).eval(), b = numbers({3, 2}).eval();
   // More rows than any product before had: the temporary that the queue may have is too small.
-  matmul(numbers({2, 2}), numbers({2, 2})).wait();  // whether it works has been tried by now
-  { numbers({50, 2}).wait(); }                      // what the pool hands on
+  { numbers({50, 2}).wait(); }  // what the pool hands on
   const Array y = matmul(a, b);
   fake_opencl::fail("clCreateBuffer", CL_MEM_OBJECT_ALLOCATION_FAILURE);
   run(y);
