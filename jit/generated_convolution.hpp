@@ -48,6 +48,32 @@ class Sliding {
   bool whole[2];  ///< every cell meets the source at every position
 };
 
+/// The terms [first, end) of a product by blocks whose numbers are three in one, k = (outer *
+/// middle extent + middle) * inner extent + inner: the first threads of a block split those of a
+/// step for all, into shared memory, where steps take turns.
+class SplitTerms {
+ public:
+  SplitTerms(GeneratedBuilder& g, const ProductTiles& tiles, Value first, Value end,
+             Value middle_extent, Value inner_extent);
+
+  /// For the step from `start` on, one barrier before they are read; past the last is the last once
+  /// more.
+  void split(Value start);
+  struct Numbers {
+    Value outer, middle, inner;
+  };
+  /// Of term k of the step from `start` on.
+  Numbers of(Value start, Value k);
+
+ private:
+  Value place_of(Value start, Value k);
+
+  GeneratedBuilder& g;
+  const ProductTiles& tiles_;
+  const int memory_;
+  const Value first_, end_, middle_extent_, inner_extent_;
+};
+
 /// Lanes along positions (or anything), tiles of result channels.
 GeneratedKernel convolution_by_positions(Sliding& c);
 /// Lanes along result channels, tiles of positions, weights packed. One group.

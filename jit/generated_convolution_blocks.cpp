@@ -17,7 +17,6 @@ class ByBlocks {
         positions_(position_count(sliding)),
         tiles_(g, c.result_view.dtype, tile, c.result_channels, positions_, c.window.groups,
                !c.whole[0] || !c.whole[1]) {
-    term_ = g.ir().shared(DType::int32, 2 * tiles_.depth * 4, "term");
     terms_ = g.number(c.source_channels * c.kernel[0] * c.kernel[1], "terms");
     channels_ = g.number(c.result_channels, "channels");
     position_count_ = g.number(positions_, "positions");
@@ -33,6 +32,7 @@ class ByBlocks {
     first_row_ = g.times(g.subtract(rest, g.multiply(group, down)), tiles_.rows());
     first_channel_ = g.multiply(group, channels_);
     first_source_ = g.multiply(group, sources);
+    split_.emplace(g, tiles_, no_value, terms_, c.kernel_value[0], c.kernel_value[1]);
   }
 
   static std::int64_t position_count(const Sliding& c) {
@@ -46,18 +46,18 @@ class ByBlocks {
     const Position mine = position(g.minimum(g.add(first_position_, columns[0].at), last_position));
     const auto fetch = [&](Value start) {
       ProductTiles::Fetched f;
-      for (const ProductTiles::Part& part : columns) gather(mine, term(start, part.term), f);
-      const Term t = term(start, rows[0].term);
+      for (const ProductTiles::Part& part : columns) gather(mine, split_->of(start, part.term), f);
+      const Term t = split_->of(start, rows[0].term);
       for (const ProductTiles::Part& part : rows) {
         const Value row = g.minimum(g.add(first_row_, part.at), last_row);
-        f.rows.push_back(g.ir().load(
-            c.weights.memory,
-            c.weight_offset(g.add(first_channel_, row), row, t.s, first_source_, t.kh, t.kw)));
+        f.rows.push_back(
+            g.ir().load(c.weights.memory, c.weight_offset(g.add(first_channel_, row), row, t.outer,
+                                                          first_source_, t.middle, t.inner)));
       }
       return f;
     };
     store(tiles_.sums(g.ir().constant_i64(0), terms_, rows, columns, fetch,
-                      [&](Value start) { split_terms(start); }));
+                      [&](Value start) { split_->split(start); }));
     return g.take();
   }
 
@@ -74,44 +74,14 @@ class ByBlocks {
   }
 
   /// Source channel, row and column of the kernel.
-  struct Term {
-    Value s, kh, kw;
-  };
-  /// Where term k of the step from `start` on has its three numbers: steps take turns.
-  Value place_of_term(Value start, Value k) {
-    const Value turn =
-        g.ir().binary(Opcode::bit_and, g.divided(start, tiles_.depth), g.ir().constant_i64(1));
-    return g.times(g.add(g.times(turn, tiles_.depth), k), 4);
-  }
-  /// The first threads find out what a step's terms are; past the last is the last once more.
-  void split_terms(Value start) {
-    KernelBuilder& ir = g.ir();
-    ir.begin_if(ir.compare(Opcode::less, tiles_.thread, ir.constant_i64(tiles_.depth)));
-    const Value k = g.minimum(g.add(start, tiles_.thread), g.plus(terms_, -1));
-    const Value row = divided(k, c.kernel_value[1]), s = divided(row, c.kernel_value[0]);
-    const Value parts[] = {s, g.subtract(row, g.multiply(s, c.kernel_value[0])),
-                           g.subtract(k, g.multiply(row, c.kernel_value[1]))};
-    const Value at = place_of_term(start, tiles_.thread);
-    for (std::int64_t p = 0; p < 3; ++p)
-      ir.store(term_, g.plus(at, p), ir.convert(parts[p], DType::int32));
-    ir.begin_else();
-    ir.end_if();
-  }
-  Term term(Value start, Value k) {
-    const Value at = place_of_term(start, k);
-    const auto part = [&](std::int64_t p) {
-      return g.ir().convert(g.ir().load(term_, g.plus(at, p)), DType::int64);
-    };
-    return {part(0), part(1), part(2)};
-  }
-
+  using Term = SplitTerms::Numbers;
   void gather(const Position& p, const Term& t, ProductTiles::Fetched& f) {
-    const Place h = c.place(0, p.h, t.kh), w = c.place(1, p.w, t.kw);
+    const Place h = c.place(0, p.h, t.middle), w = c.place(1, p.w, t.inner);
     const Value found = h.found == no_value   ? w.found
                         : w.found == no_value ? h.found
                                               : g.ir().binary(Opcode::bit_and, h.found, w.found);
     const auto load = [&](std::span<const Value>) {
-      const std::vector<Value> at{p.n, g.add(first_source_, t.s), h.at, w.at};
+      const std::vector<Value> at{p.n, g.add(first_source_, t.outer), h.at, w.at};
       return std::vector<Value>{g.load(c.source, at)};
     };
     const Value nothing[] = {g.zero(c.result_view.dtype)};
@@ -143,12 +113,52 @@ class ByBlocks {
   GeneratedBuilder& g;
   std::int64_t positions_;
   ProductTiles tiles_;
-  int term_;
+  std::optional<SplitTerms> split_;
   Value terms_, channels_, position_count_, height_, width_, first_position_, first_row_,
       first_channel_, first_source_;
 };
 
 }  // namespace
+
+SplitTerms::SplitTerms(GeneratedBuilder& builder, const ProductTiles& tiles, Value first, Value end,
+                       Value middle_extent, Value inner_extent)
+    : g(builder),
+      tiles_(tiles),
+      memory_(g.ir().shared(DType::int32, 2 * tiles.depth * 4, "term")),
+      first_(first),
+      end_(end),
+      middle_extent_(middle_extent),
+      inner_extent_(inner_extent) {}
+
+Value SplitTerms::place_of(Value start, Value k) {
+  const Value step =
+      g.divided(first_ == no_value ? start : g.subtract(start, first_), tiles_.depth);
+  const Value turn = g.ir().binary(Opcode::bit_and, step, g.ir().constant_i64(1));
+  return g.times(g.add(g.times(turn, tiles_.depth), k), 4);
+}
+
+void SplitTerms::split(Value start) {
+  KernelBuilder& ir = g.ir();
+  ir.begin_if(ir.compare(Opcode::less, tiles_.thread, ir.constant_i64(tiles_.depth)));
+  const Value k = g.minimum(g.add(start, tiles_.thread), g.plus(end_, -1));
+  const Value row = ir.binary(Opcode::divide, k, inner_extent_),
+              outer = ir.binary(Opcode::divide, row, middle_extent_);
+  const Value parts[] = {outer, g.subtract(row, g.multiply(outer, middle_extent_)),
+                         g.subtract(k, g.multiply(row, inner_extent_))};
+  const Value at = place_of(start, tiles_.thread);
+  for (std::int64_t p = 0; p < 3; ++p)
+    ir.store(memory_, g.plus(at, p), ir.convert(parts[p], DType::int32));
+  ir.begin_else();
+  ir.end_if();
+}
+
+SplitTerms::Numbers SplitTerms::of(Value start, Value k) {
+  const Value at = place_of(start, k);
+  const auto part = [&](std::int64_t p) {
+    return g.ir().convert(g.ir().load(memory_, g.plus(at, p)), DType::int64);
+  };
+  return {part(0), part(1), part(2)};
+}
 
 GeneratedKernel convolution_by_blocks(Sliding& c, std::optional<ProductTile> tile) {
   if (!tile)

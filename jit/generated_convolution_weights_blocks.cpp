@@ -22,7 +22,6 @@ class WeightsByBlocks {
     x_ = g.input(x, "x");
     dy_ = g.input(dy, "dy");
     to_ = g.output(chunks_ > 1 ? chunks_of(out, chunks_) : out, "dweights");
-    term_ = g.ir().shared(DType::int32, 2 * tiles_.depth * 4, "term");
     for (int d = 0; d < 2; ++d) {
       g.consider(window.low[d] + window.high[d]);
       extent_[d] = g.number(x.shape[2 + d], "extent");
@@ -53,6 +52,7 @@ class WeightsByBlocks {
     chunk_ = rest;
     first_ = g.multiply(chunk_, chunk);
     end_ = g.minimum(g.add(first_, chunk), terms);
+    split_.emplace(g, tiles_, first_, end_, windows_[0], windows_[1]);
   }
 
   static std::int64_t chunk_count(const Shape& dy, const Shape& dweights) {
@@ -81,17 +81,17 @@ class WeightsByBlocks {
     const auto fetch = [&](Value start) {
       ProductTiles::Fetched f;
       for (std::size_t e = 0; e < rows.size(); ++e) {
-        const Window w = window_of(start, rows[e].term);
-        Value at = g.add(g.term(dy_, 0, w.n), row_offset[e]);
-        at = g.add(g.add(at, g.term(dy_, 2, w.h)), g.term(dy_, 3, w.w));
+        const Window w = split_->of(start, rows[e].term);
+        Value at = g.add(g.term(dy_, 0, w.outer), row_offset[e]);
+        at = g.add(g.add(at, g.term(dy_, 2, w.middle)), g.term(dy_, 3, w.inner));
         f.rows.push_back(g.ir().load(dy_.memory, at == no_value ? g.ir().constant_i64(0) : at));
       }
       for (std::size_t e = 0; e < columns.size(); ++e)
-        gather(window_of(start, columns[e].term), seen[e], f);
+        gather(split_->of(start, columns[e].term), seen[e], f);
       return f;
     };
     store(tiles_.sums(first_, end_, rows, columns, fetch,
-                      [&](Value start) { split_windows(start); }));
+                      [&](Value start) { split_->split(start); }));
     GeneratedKernel made = g.take();
     if (chunks_ > 1) add_chunks(made, out_, chunks_, ProductTiles::threads);
     return made;
@@ -124,48 +124,18 @@ class WeightsByBlocks {
             g.plus(g.times(c.kw, window_.dilation[1]), -window_.low[1])};
   }
 
-  struct Window {
-    Value n, h, w;
-  };
-  /// Where term k of the step from `start` on has its three numbers: steps take turns.
-  Value place_of_window(Value start, Value k) {
-    const Value turn =
-        g.ir().binary(Opcode::bit_and, g.divided(g.subtract(start, first_), tiles_.depth),
-                      g.ir().constant_i64(1));
-    return g.times(g.add(g.times(turn, tiles_.depth), k), 4);
-  }
-  /// The first threads find out which windows a step has; past the last is the last once more.
-  void split_windows(Value start) {
-    KernelBuilder& ir = g.ir();
-    ir.begin_if(ir.compare(Opcode::less, tiles_.thread, ir.constant_i64(tiles_.depth)));
-    const Value k = g.minimum(g.add(start, tiles_.thread), g.plus(end_, -1));
-    const Value row = divided(k, windows_[1]), n = divided(row, windows_[0]);
-    const Value parts[] = {n, g.subtract(row, g.multiply(n, windows_[0])),
-                           g.subtract(k, g.multiply(row, windows_[1]))};
-    const Value at = place_of_window(start, tiles_.thread);
-    for (std::int64_t p = 0; p < 3; ++p)
-      ir.store(term_, g.plus(at, p), ir.convert(parts[p], DType::int32));
-    ir.begin_else();
-    ir.end_if();
-  }
-  Window window_of(Value start, Value k) {
-    const Value at = place_of_window(start, k);
-    const auto part = [&](std::int64_t p) {
-      return g.ir().convert(g.ir().load(term_, g.plus(at, p)), DType::int64);
-    };
-    return {part(0), part(1), part(2)};
-  }
-
+  /// Image, row and column of dy.
+  using Window = SplitTerms::Numbers;
   void gather(const Window& window, const Seen& seen, ProductTiles::Fetched& f) {
-    const Value h = g.add(g.times(window.h, window_.stride[0]), seen.h),
-                w = g.add(g.times(window.w, window_.stride[1]), seen.w);
+    const Value h = g.add(g.times(window.middle, window_.stride[0]), seen.h),
+                w = g.add(g.times(window.inner, window_.stride[1]), seen.w);
     Value found = whole_[0] ? no_value : g.inside(h, extent_[0]);
     if (!whole_[1]) {
       const Value in_row = g.inside(w, extent_[1]);
       found = found == no_value ? in_row : g.ir().binary(Opcode::bit_and, found, in_row);
     }
     const auto load = [&](std::span<const Value>) {
-      Value at = g.add(g.term(x_, 0, window.n), seen.channel);
+      Value at = g.add(g.term(x_, 0, window.outer), seen.channel);
       at = g.add(g.add(at, g.term(x_, 2, h)), g.term(x_, 3, w));
       return std::vector<Value>{
           g.ir().load(x_.memory, at == no_value ? g.ir().constant_i64(0) : at)};
@@ -202,7 +172,7 @@ class WeightsByBlocks {
   const std::int64_t chunks_;
   ProductTiles tiles_;
   StridedBuffer x_, dy_, to_;
-  int term_;
+  std::optional<SplitTerms> split_;
   bool whole_[2];
   Value extent_[2], windows_[2], kernel_[2], outputs_, cells_, first_cell_, first_row_,
       first_output_, first_channel_, chunk_, first_, end_;
